@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a BMC asks of the machine behind it, whatever that machine is.
+
+Command handlers see this interface alone, so that another backend than libvirt is one more file, and a
+handler's test needs no libvirt. Every coroutine returns or raises within a second: a backend that takes
+longer raises :class:`Busy`, because IPMI clients send again after about that time.
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass
+from typing import Optional, Protocol
+
+
+class Action(enum.Enum):
+    """What Chassis Control can ask for (IPMI 2.0, 28.3); the value is the audit log's word."""
+
+    OFF = "off"
+    ON = "on"
+    CYCLE = "cycle"
+    RESET = "reset"
+    DIAGNOSTIC = "diag"
+    SOFT = "soft"
+
+
+class BootDevice(enum.Enum):
+    """Boot devices that a virtual machine can honour (IPMI 2.0, table 28-14); libvirt's own words."""
+
+    NETWORK = "network"
+    DISK = "hd"
+    CDROM = "cdrom"
+    FLOPPY = "fd"
+
+
+@dataclass(frozen=True)
+class BootOverride:
+    """A wanted boot device: for the next start only, or persistent; by EFI firmware, or as configured."""
+
+    device: BootDevice
+    persistent: bool = False
+    efi: bool = False
+
+
+class MachineError(Exception):
+    """Base of what a machine may answer instead of doing; the message is for the log."""
+
+
+class Busy(MachineError):
+    """The backend is away, frozen or too slow: node busy (C0h); asking again later may work."""
+
+
+class WrongState(MachineError):
+    """Not possible in the machine's present state, or there is no such machine (D5h)."""
+
+
+class Unsupported(MachineError):
+    """This machine can never do that: a device or firmware that it has not (CCh)."""
+
+
+class Machine(Protocol):
+    """One machine. Implementations raise nothing but :class:`MachineError`."""
+
+    async def is_on(self) -> bool:
+        """Whether the machine has power now. A paused one has. Reads its own writes."""
+
+    async def control(self, action: Action, boot: Optional[BootOverride] = None) -> bool:
+        """Do `action`; return once it is done or, where that takes longer, once it is accepted.
+
+        OFF on a machine that is off, and ON on one that is on, do nothing. The other actions raise
+        WrongState on a machine that is off. `boot` is the pending override; an action that (re)starts
+        the machine honours it, and the result says whether it was used.
+        """
+
+    async def check_boot(self, boot: BootOverride) -> None:
+        """Raise Unsupported if the machine has no such device or firmware; change nothing."""
+
+    async def set_persistent_boot(self, boot: BootOverride) -> None:
+        """Put the device first in the machine's own definition and keep the rest as fallback.
+
+        Never starts, stops or resets anything. From the next start on; control() knows that a reset
+        of a running machine has to become off and on for it to count.
+        """
+
+    async def system_uuid(self) -> uuid.UUID:
+        """The machine's UUID, which Get System GUID reports (IPMI 2.0, 22.14)."""
