@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rig keeps its promises: QEMUs survive libvirtd, and nothing survives the rig."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from rig.libvirtd import Libvirtd, tiny_domain
+from rig.waiting import eventually
+
+TESTS = Path(__file__).parents[1]
+
+
+def test_a_domain_runs_through_a_restart_of_libvirtd(own_libvirtd: Libvirtd) -> None:
+    own_libvirtd.define(tiny_domain("runs-on"))
+    own_libvirtd.virsh("start", "runs-on")
+    qemu = own_libvirtd.qemu_pid("runs-on")
+    own_libvirtd.kill()
+    own_libvirtd.start()
+    assert own_libvirtd.virsh("domstate", "runs-on") == "running"
+    assert own_libvirtd.qemu_pid("runs-on") == qemu
+
+
+def test_stop_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Libvirtd(tmp_path) as rig:
+        rig.define(tiny_domain("left"))
+        rig.virsh("start", "left")
+        pids = [rig.pid, rig.qemu_pid("left")]
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+
+
+def test_an_owner_that_is_killed_leaves_nothing_behind(libvirtd: Libvirtd) -> None:
+    # The shared fixture is asked for only so that this test is skipped where no rig can run.
+    owner = subprocess.Popen(
+        [sys.executable, "-m", "rig.libvirtd"], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    uri, _, pid = owner.stdout.readline().split()
+    socket = Path(uri.partition("socket=")[2])
+    assert socket.exists()
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.communicate()
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), 10, "the orphaned rig's libvirtd is gone")
+    eventually(lambda: not socket.parents[1].exists(), 10, "the orphaned rig's folder is gone")

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A disposable libvirtd with real QEMU that leaves the host's libvirt alone and nothing behind.
+
+    with Libvirtd() as libvirtd:
+        libvirtd.define(tiny_domain("node-1"))
+        libvirtd.virsh("start", "node-1")
+
+By hand: `python -m rig.libvirtd` in tests/ starts one, prints its URI and keeps it until Enter.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rig import keeper
+from rig.domains import tiny_domain
+from rig.waiting import eventually
+
+__all__ = ["Libvirtd", "Unavailable", "tiny_domain"]
+
+# The QEMU of a rig runs as root: otherwise libvirtd finds a /dev/kvm that its qemu user may not open and
+# probes the emulator anew at each define, which takes half a minute. Cgroups, mount namespaces and security
+# labels would be shared with the host's libvirt, so they are off.
+QEMU_CONF = """\
+user = "root"
+group = "root"
+dynamic_ownership = 0
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+"""
+LIBVIRTD_CONF = """\
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_rw_perms = "0700"
+max_clients = 10000
+max_anonymous_clients = 10000
+log_outputs = "3:stderr"
+"""
+
+
+class Unavailable(RuntimeError):
+    """This machine can't run the rig; the message says why and what would help."""
+
+
+class Libvirtd:
+    """A private libvirtd with virtlogd. Its files lie in `folder` (a temporary one that goes with it by default).
+
+    Raises Unavailable where it can't run.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        if os.geteuid() != 0:
+            raise Unavailable("the test rig needs root: it gives libvirtd a mount and a PID namespace of its own")
+        if missing := [name for name in ("libvirtd", "virtlogd", "virsh") if shutil.which(name) is None]:
+            raise Unavailable(f"the test rig needs {' and '.join(missing)}: install libvirt-daemon-system")
+        self._own_folder = folder is None
+        self.folder = (folder or Path(tempfile.mkdtemp(prefix="rig-libvirtd-"))).absolute()
+        self._keeper: subprocess.Popen[str] | None = None
+        self.pid = 0
+        """libvirtd's PID; 0 while none runs."""
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "run" / "libvirt-sock"
+
+    @property
+    def uri(self) -> str:
+        return f"qemu:///system?socket={self.socket}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start libvirtd, for the first time or again after kill(); `wait` until it answers."""
+        if self.pid:
+            return
+        owner = self._keeper or self._start_keeper()
+        assert owner.stdin is not None and owner.stdout is not None
+        owner.stdin.write("start\n")
+        owner.stdin.flush()
+        answer = owner.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the rig's keeper ended:\n{self._log('keeper')}")
+        self.pid = int(answer)
+        if wait:
+            eventually(self.answers, 30, f"libvirtd in {self.folder} answers\n{self._log('libvirtd')}")
+
+    def answers(self) -> bool:
+        return (
+            self.socket.exists()
+            and subprocess.run(self._virsh("list"), capture_output=True, check=False).returncode == 0
+        )
+
+    def kill(self) -> None:
+        """SIGKILL libvirtd. Its QEMUs go on running, and start() finds them again."""
+        pid, self.pid = self.pid, 0
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not _alive(pid), 10, f"libvirtd ({pid}) is gone")
+
+    def freeze(self) -> None:
+        """SIGSTOP libvirtd: its socket accepts connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End libvirtd, virtlogd and every QEMU, and drop the mounts; remove the folder if it is the rig's own."""
+        owner, self._keeper, self.pid = self._keeper, None, 0
+        if owner is None:
+            return
+        assert owner.stdin is not None and owner.stdout is not None
+        owner.stdin.close()
+        owner.wait(timeout=30)
+        owner.stdout.close()
+
+    def virsh(self, *arguments: str) -> str:
+        """Run virsh and return what it printed. Raises AssertionError with its message when it fails."""
+        done = subprocess.run(self._virsh(*arguments), capture_output=True, check=False, text=True)
+        if done.returncode != 0:
+            raise AssertionError(f"virsh {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def define(self, *documents: str) -> None:
+        """Define the domains of the XML documents given."""
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+            for document in documents:
+                file.seek(0)
+                file.truncate()
+                file.write(document)
+                file.flush()
+                self.virsh("define", file.name)
+
+    def remove(self, name: str) -> None:
+        """Destroy and undefine a domain in whatever state it is; nothing to do where there is none."""
+        subprocess.run(self._virsh("destroy", name), capture_output=True, check=False)
+        flags = ("--managed-save", "--snapshots-metadata", "--nvram")
+        subprocess.run(self._virsh("undefine", name, *flags), capture_output=True, check=False)
+
+    def qemu_pid(self, name: str) -> int:
+        """The PID of a running domain's QEMU."""
+        # libvirt knows it as a number of the rig's PID namespace; the host's number is found by name.
+        namespace = os.readlink(f"/proc/{self.pid}/ns/pid")
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if f"guest={name},debug-threads=on".encode() in words and os.readlink(entry / "ns/pid") == namespace:
+                    return int(entry.name)
+            except OSError:
+                continue  # ended meanwhile
+        raise AssertionError(f"domain {name} has no QEMU")
+
+    def _virsh(self, *arguments: str) -> list[str]:
+        return ["virsh", "--quiet", "--connect", self.uri, *arguments]
+
+    def _start_keeper(self) -> subprocess.Popen[str]:
+        for name in keeper.LIBVIRT_FOLDERS:
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF)
+        (self.folder / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF)
+        (self.folder / "etc" / "virtlogd.conf").write_text("")
+        command = [sys.executable, keeper.__file__, str(self.folder), "remove" if self._own_folder else "keep"]
+        with open(self.folder / "log" / "keeper.out", "wb") as log:
+            self._keeper = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        return self._keeper
+
+    def _log(self, daemon: str) -> str:
+        path = self.folder / "log" / f"{daemon}.out"
+        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+if __name__ == "__main__":
+    with Libvirtd() as rig:
+        print(rig.uri, "libvirtd", rig.pid, flush=True)
+        sys.stdin.readline()
