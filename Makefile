@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# `make help` lists what there is. `make lab` and `make test` install all that they need, from package registries alone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+INVENTORY ?= examples/lab/inventory.yml
+# More arguments for ansible-playbook (make lab ARGS="--ask-become-pass") or pytest (make unit ARGS="-k domain")
+ARGS ?=
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+STAMPS := .cache/stamps
+DAEMON := roles/vbmc/files/vbmcd/src
+COLLECTIONS := $(CURDIR)/$(VENV)/collections
+PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY) $(ARGS)
+
+# ansible refuses a locale that is not UTF-8, and `make` may be started in any; pip needs no one to answer it.
+export LC_ALL := C.UTF-8
+export PIP_NO_INPUT := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- A lab -----------------------------------------------------------------------------------------------------------
+
+.PHONY: lab lab-down status
+lab: $(STAMPS)/collection ## bring up the lab of INVENTORY (default: the example, on this machine)
+	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.bring_up
+
+lab-down: $(STAMPS)/collection ## remove that lab and nothing else
+	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.tear_down
+
+status: $(STAMPS)/collection ## show that lab's nodes, BMCs and power states
+	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.status
+
+# --- Checks and tests ------------------------------------------------------------------------------------------------
+
+.PHONY: test lint types sanity build unit integration bench
+# pytest comes last, once, so that its summary closes the output.
+test: lint types sanity build ## all checks and tests
+	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
+
+lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
+	ruff check .
+	ruff format --check .
+	shellcheck .ci/run scripts/*.sh
+	yamllint --strict .
+	ansible-lint --strict
+
+types: $(STAMPS)/test ## mypy: strict for the daemon, and the plugins
+	MYPYPATH=$(DAEMON) mypy --strict --python-version 3.10 --cache-dir .cache/mypy -p vbmcd
+	scripts/stage.sh .cache/types
+	cd .cache/types && mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.cache/mypy-plugins \
+	    -p ansible_collections.baremetal.lab.plugins
+
+sanity: $(STAMPS)/test ## ansible-test sanity, all of it
+	scripts/sanity.sh
+
+build: $(STAMPS)/test ## build the collection, install it from the tarball, list its modules
+	scripts/build.sh
+
+unit: $(STAMPS)/test ## unit tests
+	python -m pytest tests/unit $(ARGS)
+
+integration: $(STAMPS)/test ## integration tests, with real libvirtd and QEMU (as root)
+	REQUIRE_LIBVIRT=1 python -m pytest tests/integration $(ARGS)
+
+bench: $(STAMPS)/test ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
+	PYTHONPATH=tests python -m benchmarks $(ARGS)
+
+# --- Setting up ------------------------------------------------------------------------------------------------------
+
+.PHONY: requirements clean
+requirements: ## resolve requirements/*.in anew and pin the result
+	rm -rf .cache/resolve
+	/usr/bin/python3 -m venv .cache/resolve
+	for name in lab test; do \
+	    .cache/resolve/bin/pip install --quiet -r requirements/$$name.in; \
+	    .cache/resolve/bin/pip freeze > requirements/$$name.txt; \
+	done
+
+clean: ## remove what was installed and built here (no lab: see lab-down)
+	rm -rf $(VENV) .cache build dist tests/output
+
+# The distribution's Python sees the distribution's libvirt binding, which wants to match the distribution's libvirt.
+$(STAMPS)/lab: requirements/lab.apt requirements/lab.txt scripts/apt-install.sh
+	scripts/apt-install.sh requirements/lab.apt
+	test -x $(BIN)/pip || /usr/bin/python3 -m venv --system-site-packages $(VENV)
+	$(BIN)/pip install --quiet -r requirements/lab.txt
+	mkdir -p $(@D) && touch $@
+
+$(STAMPS)/test: requirements/test.apt requirements/test.txt $(STAMPS)/lab
+	scripts/apt-install.sh requirements/test.apt
+	$(BIN)/pip install --quiet -r requirements/test.txt
+	mkdir -p $(@D) && touch $@
+
+# Folders are listed besides files, so that a removed file counts as a change.
+COLLECTION_SOURCES := $(shell find galaxy.yml README.md LICENSE meta plugins roles playbooks \
+    -name __pycache__ -prune -o -not -name '*.egg-info' -print)
+
+$(STAMPS)/collection: $(STAMPS)/lab $(COLLECTION_SOURCES)
+	rm -rf .cache/dist
+	ansible-galaxy collection build --output-path .cache/dist
+	ansible-galaxy collection install --force --no-deps --offline --collections-path $(COLLECTIONS) .cache/dist/*.tar.gz
+	mkdir -p $(@D) && touch $@
