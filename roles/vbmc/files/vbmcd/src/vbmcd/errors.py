@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Optional
 
 
@@ -50,3 +51,19 @@ class DaemonUnavailable(VbmcError):
     """No daemon answers on the control socket."""
 
     code = "unavailable"
+
+
+class Refused(VbmcError):
+    """Several things are wrong with one request; ``errors`` has each, the message has the first."""
+
+    def __init__(self, errors: Sequence[VbmcError]) -> None:
+        first, others = errors[0], len(errors) - 1
+        more = "" if not others else f" (and {others} more)"
+        super().__init__(f"{first}{more}", instance=first.instance)
+        self.errors = tuple(errors)
+        self.code = first.code if len({error.code for error in errors}) == 1 else InvalidRequest.code
+
+
+def refusal(errors: Sequence[VbmcError]) -> VbmcError:
+    """What to raise for `errors` (at least one): the error itself, or all of them as one."""
+    return errors[0] if len(errors) == 1 else Refused(errors)
