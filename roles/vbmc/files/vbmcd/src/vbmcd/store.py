@@ -1,0 +1,318 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state folder: instances and boot flags, a file each, and the lock that keeps a second daemon out.
+
+The supervisor is the only caller and the only writer. Nothing here knows what the boot flags mean.
+
+    STATE/lock                  flock; pid and socket of who holds it
+    STATE/instances/NAME.json   documents.instance_to_file()
+    STATE/boot/NAME.json        opaque bytes of the boot options, in hexadecimal
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from vbmcd.config import Instance
+from vbmcd.documents import instance_from_file, instance_to_file
+from vbmcd.endpoints import Endpoints, show
+from vbmcd.errors import StateError, VbmcError
+from vbmcd.paths import escape, unescape
+
+_SUFFIX = ".json"
+_TEMPORARY = ".tmp-"
+"""How the names of unfinished files begin; an escaped name never begins with a dot."""
+_MAX_FILE = 1 << 20
+_HOLDER_WRITES = 0.5
+"""Seconds that a daemon is given, which has just taken the lock, to write who it is."""
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there, or raise the quota",
+    errno.EFBIG: "raise the limit on file sizes",
+    errno.EROFS: "mount it writable, or choose another folder with --state-dir",
+    errno.EACCES: "give this user access, or choose another folder with --state-dir",
+    errno.EPERM: "give this user access, or choose another folder with --state-dir",
+    errno.EISDIR: "move that folder away",
+    errno.ENOTDIR: "choose another folder with --state-dir",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the state folder holds.
+
+    A name in `broken` (with the reason) is not to be served. It can be in `instances` as well: its file is
+    good, but contradicts another one's.
+    """
+
+    instances: Dict[str, Instance]
+    broken: Dict[str, str]
+
+
+class Store:
+    """One state folder. Errors of any method are StateError, and leave the old content as it was."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Makes the folder, or mends its mode: it holds passwords."""
+        self.path = Path(os.path.abspath(state_dir))
+        self._instances = self.path / "instances"
+        self._boot = self.path / "boot"
+        self._lock: Optional[int] = None
+        self._odd_files: Dict[str, Path] = {}
+        """Broken instances whose file is not named as theirs would be."""
+        for folder in (self.path, self._instances, self._boot):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+                    folder.chmod(0o700)
+            except OSError as error:
+                raise _failed("make the folder", folder, error) from error
+
+    def lock(self, socket: str = "") -> None:
+        """Keep every other daemon off this folder until close(), or the end of this process."""
+        path = self.path / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _failed("open", path, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            try:
+                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise self._held(descriptor) from None
+                raise _failed("lock", path, error) from error
+            finally:
+                os.close(descriptor)
+        self._lock = descriptor
+        holder = json.dumps({"pid": os.getpid(), "socket": socket}).encode("ascii")
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder, 0)
+        except OSError as error:
+            self.close()
+            raise _failed("write", path, error) from error
+
+    def _held(self, descriptor: int) -> StateError:
+        """The error that names who holds the lock; waits for a holder that has not written it yet."""
+        deadline = time.monotonic() + _HOLDER_WRITES
+        while True:
+            holder = _read_holder(descriptor)
+            if holder is not None:
+                pid, socket = holder
+                at = f", and listens on {socket}" if socket else ""
+                who = f"vbmcd with process id {pid} serves it{at}"
+                break
+            if time.monotonic() >= deadline:
+                who = "another vbmcd serves it"
+                break
+            time.sleep(0.01)
+        return StateError(f"state folder {self.path} is in use: {who}: stop that one, or choose another --state-dir")
+
+    def close(self) -> None:
+        """Let go of the lock. A forked child calls it, too: the lock stays with the parent then."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def load(self) -> Loaded:
+        """Every instance; a file that can't be used breaks its own instance only. Removes unfinished files."""
+        instances: Dict[str, Instance] = {}
+        broken: Dict[str, str] = {}
+        self._odd_files.clear()
+        self._remove_unfinished(self._boot)
+        self._remove_unfinished(self._instances)
+        for path in sorted(self._instances.glob(f"*{_SUFFIX}")):
+            stem = path.name[: -len(_SUFFIX)]
+            name = unescape(stem) or stem
+            try:
+                content = _read_json(path)
+                name = _claimed_name(content, stem) or name
+                instance = instance_from_file(content)
+                if escape(instance.name) != stem:
+                    raise StateError(f"it names instance {instance.name!r}, which belongs into another file")
+            except VbmcError as error:
+                broken[name] = f"file {path} is unusable: {error}"
+                if escape(name) != stem:
+                    self._odd_files[name] = path
+                continue
+            instances[name] = instance
+        broken.update(contradictions(instances))
+        return Loaded(instances, broken)
+
+    def save(self, instances: Iterable[Instance]) -> None:
+        """Write them all durably; where there is no room for all, none is changed."""
+        contents = {self._file(instance.name): _encode(instance_to_file(instance)) for instance in instances}
+        self._write(self._instances, contents)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Forget instances and their boot flags; unknown names are fine."""
+        found = False
+        for name in names:
+            for path in (self._file(name), self._boot_file(name)):
+                try:
+                    path.unlink()
+                    found = True
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise _failed("remove", path, error) from error
+            self._odd_files.pop(name, None)
+        if found:
+            _sync_folder(self._boot)
+            _sync_folder(self._instances)
+
+    def load_boot(self, name: str) -> Optional[bytes]:
+        """The boot flags saved for `name`; None where there are none, or they can't be read."""
+        try:
+            content = _read_json(self._boot_file(name))
+        except VbmcError:
+            return None
+        flags = content.get("flags") if isinstance(content, dict) else None
+        if not isinstance(flags, str):
+            return None
+        try:
+            return bytes.fromhex(flags)
+        except ValueError:
+            return None
+
+    def save_boot(self, name: str, flags: bytes) -> None:
+        self._write(self._boot, {self._boot_file(name): _encode({"flags": flags.hex()})})
+
+    def _file(self, name: str) -> Path:
+        return self._odd_files.get(name) or self._instances / f"{escape(name)}{_SUFFIX}"
+
+    def _boot_file(self, name: str) -> Path:
+        return self._boot / f"{escape(name)}{_SUFFIX}"
+
+    @staticmethod
+    def _write(folder: Path, contents: Dict[Path, bytes]) -> None:
+        """Write and sync every file under another name first, so that a full disk is met before any change."""
+        ready: List[Tuple[Path, Path]] = []
+        path = folder
+        try:
+            for number, (path, content) in enumerate(contents.items()):
+                temporary = folder / f"{_TEMPORARY}{os.getpid()}-{number}"
+                ready.append((temporary, path))
+                _write_new(temporary, content)
+            while ready:
+                temporary, path = ready[0]
+                os.replace(temporary, path)
+                ready.pop(0)
+        except OSError as error:
+            for temporary, _ in ready:
+                temporary.unlink(missing_ok=True)
+            raise _failed("write", path, error) from error
+        _sync_folder(folder)
+
+    @staticmethod
+    def _remove_unfinished(folder: Path) -> None:
+        try:
+            for path in folder.glob(f"{_TEMPORARY}*"):
+                path.unlink()
+        except OSError as error:
+            raise _failed("tidy", folder, error) from error
+
+
+def contradictions(instances: Dict[str, Instance]) -> Dict[str, str]:
+    """Names of instances whose endpoint belongs to one before them, with the reason."""
+    endpoints = Endpoints()
+    broken: Dict[str, str] = {}
+    for name, instance in sorted(instances.items()):
+        holder = endpoints.holder(instance.endpoint)
+        if holder is None:
+            endpoints.claim(instance.endpoint, name)
+            continue
+        broken[name] = (
+            f"instance {name!r} wants {show(instance.endpoint)}, which {holder!r} already has: "
+            "give it another port with vbmc apply"
+        )
+    return broken
+
+
+def _read_json(path: Path) -> object:
+    """Raises StateError: a folder, pipe or the like, too big, not UTF-8, not JSON, unreadable."""
+    try:
+        # Not blocking: opening a pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise StateError("it is no regular file: move it away")
+            if status.st_size > _MAX_FILE:
+                raise StateError(f"it has {status.st_size} bytes, which no instance needs: restore or remove it")
+            data = file.read(_MAX_FILE)
+    except OSError as error:
+        raise StateError(f"it can't be read: {error.strerror}") from error
+    try:
+        return json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise StateError("it is not UTF-8: restore or remove it") from None
+    except (ValueError, RecursionError):
+        # json's own message would be safe to show, but says nothing that helps here.
+        raise StateError("it is not JSON: restore or remove it") from None
+
+
+def _claimed_name(content: object, stem: str) -> Optional[str]:
+    """The name that `content` gives itself, if its file is named so: shortened ones can't be told otherwise."""
+    name = content.get("name") if isinstance(content, dict) else None
+    if not isinstance(name, str):
+        return None
+    try:
+        return name if escape(name) == stem else None
+    except UnicodeEncodeError:
+        return None
+
+
+def _encode(document: Dict[str, object]) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode("ascii")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb", buffering=0) as file:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable only once its folder is written (fsync(2))."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _failed("sync", folder, error) from error
+
+
+def _read_holder(descriptor: int) -> Optional[Tuple[int, str]]:
+    """Pid and socket in a lock file; None if they are not (yet) those of a process that lives."""
+    try:
+        content = json.loads(os.pread(descriptor, 4096, 0))
+        pid, socket = int(content["pid"]), str(content["socket"])
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid, socket
+    except (OSError, OverflowError, ValueError, KeyError, TypeError):
+        return None
+    return pid, socket
+
+
+def _failed(action: str, path: Path, error: OSError) -> StateError:
+    remedy = _REMEDIES.get(error.errno or 0, "see to that folder")
+    return StateError(f"can't {action} {path}: {error.strerror}: {remedy}")
