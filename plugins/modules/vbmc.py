@@ -1,0 +1,401 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vbmc
+short_description: Virtual BMCs for libvirt domains
+version_added: 0.1.0
+author:
+  - the baremetal.lab authors (@baremetal-lab)
+description:
+  - Makes, changes, starts, stops and removes the instances of the daemon C(vbmcd), each of which answers IPMI as the
+    BMC of one libvirt domain.
+  - The daemon compares and converges itself, under its own lock. Drift of port, address, users, passwords or libvirt
+    URI is mended in place, and only the endpoint that it concerns is restarted. What is not named is left as it is.
+  - A request is checked as a whole before anything of it is done, so that two instances on one address and port, for
+    example, change nothing.
+  - One task with O(instances) converges hundreds of instances in the time of one.
+  - The role P(baremetal.lab.vbmc#role) installs the daemon. This module never starts one.
+extends_documentation_fragment:
+  - baremetal.lab.attributes
+  - baremetal.lab.vbmc
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The daemon answers what it would do. Where there is none yet, all that is wanted reads changed, with a warning.
+  diff_mode:
+    support: full
+    details:
+      - Passwords are masked, and marked where they differ.
+  idempotent:
+    support: full
+options:
+  name:
+    description:
+      - The instance's name. Give this or O(instances).
+    type: str
+  instances:
+    description:
+      - Any number of instances. Each takes what it leaves out from the options of the same name beside O(instances).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The instance's name, unique in the list.
+        type: str
+        required: true
+      state:
+        description:
+          - As O(state), of this instance.
+        type: str
+        choices: [present, absent, started, stopped]
+      domain:
+        description:
+          - As O(domain), of this instance.
+        type: str
+      username:
+        description:
+          - As O(username), of this instance.
+        type: str
+      password:
+        description:
+          - As O(password), of this instance.
+        type: str
+      privilege:
+        description:
+          - As O(privilege), of this instance.
+        type: str
+        choices: [administrator, operator, user, callback]
+      users:
+        description:
+          - As O(users), of this instance.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - As O(users[].name).
+            type: str
+            required: true
+          password:
+            description:
+              - As O(users[].password).
+            type: str
+            required: true
+          privilege:
+            description:
+              - As O(users[].privilege).
+            type: str
+            choices: [administrator, operator, user, callback]
+            default: administrator
+      address:
+        description:
+          - As O(address), of this instance.
+        type: str
+      port:
+        description:
+          - As O(port), of this instance.
+        type: int
+      libvirt_uri:
+        description:
+          - As O(libvirt_uri), of this instance.
+        type: str
+      libvirt_sasl_username:
+        description:
+          - As O(libvirt_sasl_username), of this instance.
+        type: str
+      libvirt_sasl_password:
+        description:
+          - As O(libvirt_sasl_password), of this instance.
+        type: str
+      owner:
+        description:
+          - As O(owner), of this instance.
+        type: str
+  state:
+    description:
+      - V(present), the instance exists; whether it answers is left as it is, and a new one is stopped.
+      - V(started), it exists and answers, now and whenever the daemon starts.
+      - V(stopped), it exists and does not answer.
+      - V(absent), there is no such instance. The domain is not touched.
+    type: str
+    choices: [present, absent, started, stopped]
+    default: present
+  domain:
+    description:
+      - The libvirt domain behind the BMC. It need not exist yet.
+      - A new instance takes its own name for it.
+    type: str
+  username:
+    description:
+      - The first user's name, at most 16 bytes.
+      - A new instance takes V(admin).
+    type: str
+  password:
+    description:
+      - The first user's password, at most 20 bytes.
+      - A new instance takes V(password), as VirtualBMC's do. Choose another where others can reach the BMC.
+    type: str
+  privilege:
+    description:
+      - How far the first user may go. A V(user) reads, an V(operator) powers, an V(administrator) does all.
+      - A new instance takes V(administrator).
+    type: str
+    choices: [administrator, operator, user, callback]
+  users:
+    description:
+      - The further users, all of them. An empty list removes those that there are.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The user's name, at most 16 bytes.
+        type: str
+        required: true
+      password:
+        description:
+          - The user's password, at most 20 bytes.
+        type: str
+        required: true
+      privilege:
+        description:
+          - How far the user may go.
+        type: str
+        choices: [administrator, operator, user, callback]
+        default: administrator
+  address:
+    description:
+      - The IP address to answer on, one of the managed host's, or V(::) for all of them.
+      - A new instance takes V(::).
+    type: str
+  port:
+    description:
+      - The UDP port to answer on.
+      - Left out, an instance keeps the one that it has, and a new one is given a free one.
+    type: int
+  libvirt_uri:
+    description:
+      - The libvirt daemon that has the domain, as seen from the managed host.
+      - A new instance takes V(qemu:///system).
+    type: str
+  libvirt_sasl_username:
+    description:
+      - The user to log in to libvirt as, where libvirt asks for SASL credentials.
+    type: str
+  libvirt_sasl_password:
+    description:
+      - The password of O(libvirt_sasl_username).
+    type: str
+  owner:
+    description:
+      - A label that says whose the instance is, such as the name of a lab; see O(purge).
+    type: str
+  purge:
+    description:
+      - Also remove the instances that carry the label O(owner) and are not named here. Others are never touched.
+    type: bool
+    default: false
+seealso:
+  - module: baremetal.lab.vbmc_info
+  - module: baremetal.lab.domain
+"""
+
+EXAMPLES = r"""
+- name: Let node-01 have a BMC that answers on port 6230
+  baremetal.lab.vbmc:
+    name: node-01
+    port: 6230
+    username: operator
+    password: "{{ bmc_password }}"
+    state: started
+
+- name: Give every node of the rack a BMC on a port that is free, and remove those of nodes that are gone
+  baremetal.lab.vbmc:
+    instances: "{{ rack_7_nodes }}" # a list with at least a name each
+    password: "{{ bmc_password }}"
+    address: 192.0.2.1
+    owner: rack-7
+    purge: true
+    state: started
+
+- name: A user that may read power states and no more
+  baremetal.lab.vbmc:
+    name: node-01
+    users:
+      - name: monitor
+        password: "{{ monitor_password }}"
+        privilege: user
+
+- name: Two BMCs in one task, of which one is to go
+  baremetal.lab.vbmc:
+    instances:
+      - name: node-01
+        port: 6230
+        state: started
+      - name: node-02
+        state: absent
+"""
+
+RETURN = r"""
+instances:
+  description: What became of each instance, in the order of the task, and after these what was purged.
+  returned: success, and where the daemon could do a part only
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The instance's name.
+      type: str
+      sample: node-01
+    state:
+      description: V(started), V(stopped) or V(absent). In check mode without a daemon the state that is wanted.
+      type: str
+      sample: started
+    changed:
+      description: Whether anything was done, or in check mode would be.
+      type: bool
+    actions:
+      description: What was done, of V(create), V(update), V(start), V(stop) and V(delete).
+      type: list
+      elements: str
+      sample: [create, start]
+    address:
+      description: The address that it answers on.
+      type: str
+      sample: "::"
+    port:
+      description: The UDP port that it answers on, given or allocated.
+      type: int
+      sample: 6230
+    error:
+      description: Why this instance could not be brought to its state.
+      returned: where it could not
+      type: str
+code:
+  description:
+    - A word for the kind of failure, V(invalid), V(conflict), V(not-found), V(state), V(unavailable) or V(error).
+  returned: failure
+  type: str
+  sample: conflict
+errors:
+  description: What is wrong, for each instance that something is wrong with.
+  returned: failure
+  type: list
+  elements: dict
+  contains:
+    instance:
+      description: The instance's name, where it is about one.
+      type: str
+    message:
+      description: What is wrong, and the remedy.
+      type: str
+"""
+
+from typing import Any, Dict, List, Mapping
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.baremetal.lab.plugins.module_utils._vbmc import (
+    COMMAND_ARGUMENTS,
+    Report,
+    VbmcClient,
+    VbmcError,
+    VbmcUnavailable,
+    all_changed,
+)
+
+PRIVILEGES = ["administrator", "operator", "user", "callback"]
+STATES = ["present", "absent", "started", "stopped"]
+
+USER_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+    "privilege": {"type": "str", "choices": PRIVILEGES, "default": "administrator"},
+}
+
+INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "domain": {"type": "str"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "privilege": {"type": "str", "choices": PRIVILEGES},
+    "users": {"type": "list", "elements": "dict", "options": USER_ARGUMENTS},
+    "address": {"type": "str"},
+    "port": {"type": "int"},
+    "libvirt_uri": {"type": "str"},
+    "libvirt_sasl_username": {"type": "str"},
+    "libvirt_sasl_password": {"type": "str", "no_log": True},
+    "owner": {"type": "str"},
+}
+
+ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
+    "name": {"type": "str"},
+    "instances": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": STATES},
+            **INSTANCE_ARGUMENTS,
+        },
+    },
+    "state": {"type": "str", "choices": STATES, "default": "present"},
+    "purge": {"type": "bool", "default": False},
+    **INSTANCE_ARGUMENTS,
+    **COMMAND_ARGUMENTS,
+}
+
+
+def wanted(params: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The daemon's SPECs for the module's parameters. What is None is left out, so that the daemon keeps it."""
+    defaults = {key: params[key] for key in ("state", *INSTANCE_ARGUMENTS) if params[key] is not None}
+    items = [{"name": params["name"]}] if params["instances"] is None else params["instances"]
+    return [{**defaults, **{key: value for key, value in item.items() if value is not None}} for item in items]
+
+
+def converge(module: AnsibleModule, client: VbmcClient, specs: List[Dict[str, Any]]) -> Report:
+    """Raises VbmcError."""
+    try:
+        return client.apply(
+            specs, check=module.check_mode, purge=module.params["purge"], owner=module.params["owner"] or ""
+        )
+    except VbmcUnavailable as error:
+        if not module.check_mode:
+            raise
+        module.warn(f"{error} All that is wanted is taken for changed, and nothing was checked.")
+        return all_changed(specs)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC,
+        mutually_exclusive=[("name", "instances")],
+        required_one_of=[("name", "instances")],
+        required_if=[("purge", True, ("owner",))],
+        supports_check_mode=True,
+    )
+    command = VbmcClient.find(module.params["vbmc_path"], module.get_bin_path)
+    client = VbmcClient(module.run_command, command, module.params["socket"])
+    try:
+        report = converge(module, client, wanted(module.params))
+    except VbmcError as error:
+        module.fail_json(msg=str(error), **error.details())
+    result = report.result()
+    if module._diff:
+        result["diff"] = report.diff()
+    failures = report.failures()
+    if failures:
+        messages = "; ".join(str(failure["message"]) for failure in failures)
+        module.fail_json(msg=f"{len(failures)} of {len(report.outcomes)}: {messages}", errors=failures, **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
