@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the inventory model makes of an inventory, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import Lab, read_lab
+
+
+def lab(
+    nodes: dict[str, dict[str, Any]],
+    hypervisor: dict[str, Any] | None = None,
+    play_hosts: list[str] | None = None,
+    **common: Any,
+) -> Lab:
+    """The lab of hypervisors hv1 and hv2, and of `nodes`, which run on hv1 unless they say otherwise."""
+    groups = {"hypervisors": ["hv1", "hv2"], "nodes": list(nodes)}
+    variables: dict[str, dict[str, Any]] = {"hv1": hypervisor or {}, "hv2": {}}
+    for name, own in nodes.items():
+        variables[name] = {"lab_hypervisor": "hv1", "bmc_password": "secret", **common, **own}
+    return read_lab(groups, variables, play_hosts)
+
+
+def test_a_node_takes_the_defaults_for_what_it_leaves_out() -> None:
+    [node] = lab({"n1": {"lab_vcpus": 4}}).nodes
+    assert node.domain == {
+        "name": "n1",
+        "owner": "lab",
+        "memory_mb": 1024,
+        "vcpus": 4,
+        "disks": [{"pool": "lab", "size_gb": 10}],
+        "nics": [{"network": "default"}],
+        "firmware": "bios",
+        "state": "present",
+    }
+    assert node.bmc == {
+        "name": "n1",
+        "domain": "n1",
+        "owner": "lab",
+        "state": "started",
+        "username": "admin",
+        "password": "secret",
+    }
+
+
+def test_a_bmc_without_a_port_is_left_to_the_daemon_and_a_port_in_text_is_a_number() -> None:
+    left, given = lab({"n1": {}, "n2": {"bmc_port": "6231", "bmc_address": "127.0.0.1"}}).nodes
+    assert "port" not in left.bmc
+    assert given.bmc["port"] == 6231
+
+
+def test_disks_lie_in_the_hypervisors_pool() -> None:
+    [node] = lab({"n1": {}}, hypervisor={"hypervisor_pool_name": "fast"}).nodes
+    assert node.domain["disks"] == [{"size_gb": 10, "pool": "fast"}]
+
+
+def test_a_bmc_goes_by_the_hypervisors_libvirt() -> None:
+    [node] = lab({"n1": {}}, hypervisor={"hypervisor_uri": "qemu:///session"}).nodes
+    assert node.bmc["libvirt_uri"] == "qemu:///session"
+
+
+def test_a_node_that_is_to_be_absent_loses_its_bmc() -> None:
+    [node] = lab({"n1": {"lab_state": "absent"}}).nodes
+    assert node.bmc["state"] == "absent"
+
+
+def test_the_label_is_the_labs_name() -> None:
+    [node] = lab({"n1": {}}, hypervisor={"lab_name": "rack-7"}, lab_name="rack-7").nodes
+    assert (node.domain["owner"], node.bmc["owner"]) == ("rack-7", "rack-7")
+
+
+def test_a_disk_may_name_another_pool() -> None:
+    [node] = lab({"n1": {"lab_disks": [{"size_gb": 1, "pool": "fast"}]}}).nodes
+    assert node.domain["disks"] == [{"size_gb": 1, "pool": "fast"}]
+
+
+def test_a_node_may_have_no_disk() -> None:
+    [node] = lab({"n1": {"lab_disks": []}}).nodes
+    assert node.domain["disks"] == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"lab_hypervisor": None}, "names no hypervisor"),
+        ({"lab_hypervisor": "hv9"}, "'hv9', which is not in the group 'hypervisors'"),
+        ({"lab_name": "other"}, "set lab_name once"),
+        ({"lab_memory_mb": "much"}, "lab_memory_mb 'much'"),
+        ({"lab_memory_mb": 0.5}, "lab_memory_mb 0.5"),
+        ({"lab_vcpus": 0}, "lab_vcpus 0"),
+        ({"bmc_port": 70000}, "bmc_port 70000"),
+        ({"bmc_port": True}, "bmc_port True"),
+        ({"bmc_address": "hv1"}, "bmc_address 'hv1'"),
+        ({"bmc_password": ""}, "no bmc_password"),
+        ({"bmc_password": "x" * 21}, "more than 20 bytes"),
+        ({"bmc_username": "x" * 17}, "IPMI takes 1 to 16 bytes"),
+    ],
+)
+def test_what_is_wrong_with_a_node_is_said_with_its_name(variables: dict[str, Any], said: str) -> None:
+    read = lab({"n1": variables})
+    [problem] = read.problems
+    assert problem.startswith("node 'n1'")
+    assert said in problem
+    assert read.nodes == []
+
+
+def test_no_problem_tells_a_password() -> None:
+    password = "a-password-of-too-many-bytes"
+    read = lab({"n1": {"bmc_password": password, "bmc_port": 0}})
+    assert read.problems
+    assert password not in str(read.problems)
+
+
+@pytest.mark.parametrize("missing", ["hypervisors", "nodes"])
+def test_a_missing_group_is_named(missing: str) -> None:
+    groups = {"hypervisors": ["hv1"], "nodes": []}
+    del groups[missing]
+    assert any(f"'{missing}'" in problem for problem in read_lab(groups, {"hv1": {}}).problems)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("127.0.0.1", "127.0.0.1"), ("::", "127.0.0.1"), ("127.0.0.1", None), ("2001:db8::1", "2001:db8:0::1")],
+)
+def test_two_bmcs_on_one_address_and_port_are_refused_naming_both(one: str, other: str | None) -> None:
+    [problem] = lab(
+        {"n1": {"bmc_port": 623, "bmc_address": one}, "n2": {"bmc_port": 623, "bmc_address": other}}
+    ).problems
+    assert "'n1' and 'n2'" in problem
+    assert "623" in problem
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"bmc_port": 624},
+        {"bmc_port": 623, "bmc_address": "127.0.0.2"},
+        {"bmc_port": 623, "lab_hypervisor": "hv2"},
+        {"bmc_port": None},
+    ],
+)
+def test_bmcs_apart_are_let_be(other: dict[str, Any]) -> None:
+    assert lab({"n1": {"bmc_port": 623}, "n2": other}, bmc_address="127.0.0.1").problems == []
+
+
+def test_two_nodes_can_not_be_one_domain() -> None:
+    [problem] = lab({"n1": {}, "n2": {"lab_domain": "n1"}}).problems
+    assert "'n1' and 'n2' both are the domain 'n1'" in problem
+
+
+def test_one_domain_name_on_two_hypervisors_is_two_domains() -> None:
+    assert lab({"n1": {}, "n2": {"lab_domain": "n1", "lab_hypervisor": "hv2"}}).problems == []
+
+
+def names(read: Lab) -> list[str]:
+    return [node.name for node in read.nodes]
+
+
+def test_a_limit_to_a_hypervisor_means_all_of_its_nodes() -> None:
+    assert names(lab({"n1": {}, "n2": {"lab_hypervisor": "hv2"}}, play_hosts=["hv2"])) == ["n2"]
+
+
+def test_a_limit_that_names_nodes_means_those() -> None:
+    assert names(lab({"n1": {}, "n2": {}}, play_hosts=["hv1", "n2"])) == ["n2"]
+
+
+def test_a_limit_that_leaves_out_a_nodes_hypervisor_is_refused() -> None:
+    [problem] = lab({"n1": {}, "n2": {}}, play_hosts=["n2"]).problems
+    assert "--limit n2,hv1" in problem
+
+
+def test_a_limit_hides_no_collision() -> None:
+    read = lab({"n1": {"bmc_port": 623}, "n2": {"bmc_port": 623}}, play_hosts=["hv1", "n2"])
+    assert len(read.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("play_hosts", "complete"), [(["hv1"], True), (["hv1", "n1"], False), (["hv1", "n1", "n2"], True), (None, True)]
+)
+def test_only_a_limit_to_some_nodes_makes_a_lab_incomplete(play_hosts: list[str] | None, complete: bool) -> None:
+    assert lab({"n1": {}, "n2": {}}, play_hosts=play_hosts).complete is complete
