@@ -95,7 +95,12 @@ def test_the_environment_names_the_socket() -> None:
 def test_a_client_prefers_the_systems_socket_where_it_sees_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(paths, "SYSTEM_SOCKET", tmp_path / "control.sock")
+    monkeypatch.setattr(paths, "UNIT_FOLDERS", (tmp_path / "units",))
     own = {"XDG_RUNTIME_DIR": "/run/user/1000"}
     assert paths.client_socket_path(own) == Path("/run/user/1000/vbmcd/control.sock")
     (tmp_path / "control.sock").touch()
+    assert paths.client_socket_path(own) == tmp_path / "control.sock"
+    (tmp_path / "control.sock").unlink()
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units" / "vbmcd.service").touch()
     assert paths.client_socket_path(own) == tmp_path / "control.sock"

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from vbmcd.config import Instance, User
 from vbmcd.documents import instance_to_file
 from vbmcd.errors import StateError
 from vbmcd.paths import escape
-from vbmcd.store import Store
+from vbmcd.store import Loaded, Store
 
 ONE = Instance("one", "one", 6230)
 TWO = Instance("two", "two", 6231, users=(User("admin", "secret"),), active=True)
@@ -168,11 +169,18 @@ def test_reasons_hold_no_password(store: Store) -> None:
     assert "secret" not in str(store.load().broken)
 
 
-def test_unfinished_files_are_removed_at_load(store: Store) -> None:
-    unfinished = store.path / "instances" / ".tmp-99-0"
+def test_unfinished_files_are_ignored_and_removed_by_who_has_the_lock(store: Store) -> None:
+    unfinished = store.path / "instances" / ".tmp-99"
     unfinished.write_bytes(b"half")
-    assert store.load().broken == {}
+    assert store.load() == Loaded({}, {})
+    store.lock()
     assert not unfinished.exists()
+
+
+def test_boot_flags_can_be_saved_by_several_threads(store: Store) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: store.save_boot(f"n{number % 4}", b"%d" % (number % 4)), range(64)))
+    assert [store.load_boot(f"n{number}") for number in range(4)] == [b"0", b"1", b"2", b"3"]
 
 
 def test_a_full_disk_changes_nothing_and_is_told(store: Store) -> None:
@@ -229,6 +237,13 @@ def test_a_closed_lock_is_free(store: Store) -> None:
     second = Store(store.path)
     second.lock("second")
     second.close()
+
+
+def test_a_child_can_take_over_as_the_holder_that_is_named(store: Store) -> None:
+    store.lock("first")
+    store.lock("again")
+    with pytest.raises(StateError, match="again"):
+        Store(store.path).lock()
 
 
 def test_a_child_that_lets_go_leaves_the_lock_with_its_parent(store: Store) -> None:

@@ -22,6 +22,10 @@ SYSTEM_STATE_DIR = Path("/var/lib/vbmcd")
 SYSTEM_SOCKET = Path("/run/vbmcd/control.sock")
 SOCKET_VARIABLE = "VBMCD_SOCKET"
 
+UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
+"""Where a system's units are installed (systemd.unit(5))."""
+UNIT = "vbmcd.service"
+
 MAX_SOCKET_PATH = 107
 """Bytes: sockaddr_un's sun_path has 108 with its closing zero (unix(7))."""
 
@@ -57,11 +61,16 @@ def socket_path(environ: Optional[Mapping[str, str]] = None) -> Path:
 
 
 def client_socket_path(environ: Optional[Mapping[str, str]] = None) -> Path:
-    """As :func:`socket_path`, but the system's socket where this user can see it (root, group vbmc)."""
+    """As :func:`socket_path`, but the system's where there is a system's daemon, whoever asks."""
     env = os.environ if environ is None else environ
-    if not env.get(SOCKET_VARIABLE) and os.path.exists(SYSTEM_SOCKET):
+    if not env.get(SOCKET_VARIABLE) and (unit_installed() or os.path.exists(SYSTEM_SOCKET)):
         return SYSTEM_SOCKET
     return socket_path(env)
+
+
+def unit_installed() -> bool:
+    """Whether systemd is to run the daemon on this system, so that nobody else starts one."""
+    return any((folder / UNIT).exists() for folder in UNIT_FOLDERS)
 
 
 def check_socket_path(path: Path) -> Path:
@@ -74,6 +83,11 @@ def check_socket_path(path: Path) -> Path:
             f"{MAX_SOCKET_PATH}: choose a shorter one with --socket or {SOCKET_VARIABLE}"
         )
     return absolute
+
+
+def workers_socket(control: Path) -> Path:
+    """The socket between supervisor and workers: beside the control socket."""
+    return control.with_name(f"{control.name}.workers")
 
 
 def escape(name: str) -> str:

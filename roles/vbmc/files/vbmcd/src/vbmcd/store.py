@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import stat
@@ -32,6 +33,8 @@ from vbmcd.paths import escape, unescape
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"
 """How the names of unfinished files begin; an escaped name never begins with a dot."""
+_numbers = itertools.count()
+"""Makes those names unique: several threads may each write an instance's boot flags."""
 _MAX_FILE = 1 << 20
 _HOLDER_WRITES = 0.5
 """Seconds that a daemon is given, which has just taken the lock, to write who it is."""
@@ -80,8 +83,24 @@ class Store:
                 raise _failed("make the folder", folder, error) from error
 
     def lock(self, socket: str = "") -> None:
-        """Keep every other daemon off this folder until close(), or the end of this process."""
+        """Keep every other daemon off this folder until close(), or the end of this process.
+
+        Called again by a child that took over from its parent, it only notes who holds the lock now. What a
+        killed daemon left unfinished is removed here: only who has the lock knows that nobody is writing.
+        """
         path = self.path / "lock"
+        if self._lock is None:
+            self._lock = self._take_lock(path)
+            self._remove_unfinished()
+        holder = json.dumps({"pid": os.getpid(), "socket": socket}).encode("ascii")
+        try:
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, holder, 0)
+        except OSError as error:
+            self.close()
+            raise _failed("write", path, error) from error
+
+    def _take_lock(self, path: Path) -> int:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -95,14 +114,7 @@ class Store:
                 raise _failed("lock", path, error) from error
             finally:
                 os.close(descriptor)
-        self._lock = descriptor
-        holder = json.dumps({"pid": os.getpid(), "socket": socket}).encode("ascii")
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder, 0)
-        except OSError as error:
-            self.close()
-            raise _failed("write", path, error) from error
+        return descriptor
 
     def _held(self, descriptor: int) -> StateError:
         """The error that names who holds the lock; waits for a holder that has not written it yet."""
@@ -127,12 +139,10 @@ class Store:
             self._lock = None
 
     def load(self) -> Loaded:
-        """Every instance; a file that can't be used breaks its own instance only. Removes unfinished files."""
+        """Every instance; a file that can't be used breaks its own instance only."""
         instances: Dict[str, Instance] = {}
         broken: Dict[str, str] = {}
         self._odd_files.clear()
-        self._remove_unfinished(self._boot)
-        self._remove_unfinished(self._instances)
         for path in sorted(self._instances.glob(f"*{_SUFFIX}")):
             stem = path.name[: -len(_SUFFIX)]
             name = unescape(stem) or stem
@@ -202,8 +212,8 @@ class Store:
         ready: List[Tuple[Path, Path]] = []
         path = folder
         try:
-            for number, (path, content) in enumerate(contents.items()):
-                temporary = folder / f"{_TEMPORARY}{os.getpid()}-{number}"
+            for path, content in contents.items():
+                temporary = folder / f"{_TEMPORARY}{next(_numbers)}"
                 ready.append((temporary, path))
                 _write_new(temporary, content)
             while ready:
@@ -216,13 +226,13 @@ class Store:
             raise _failed("write", path, error) from error
         _sync_folder(folder)
 
-    @staticmethod
-    def _remove_unfinished(folder: Path) -> None:
-        try:
-            for path in folder.glob(f"{_TEMPORARY}*"):
-                path.unlink()
-        except OSError as error:
-            raise _failed("tidy", folder, error) from error
+    def _remove_unfinished(self) -> None:
+        for folder in (self._boot, self._instances):
+            try:
+                for path in folder.glob(f"{_TEMPORARY}*"):
+                    path.unlink()
+            except OSError as error:
+                raise _failed("tidy", folder, error) from error
 
 
 def contradictions(instances: Dict[str, Instance]) -> Dict[str, str]:

@@ -69,10 +69,14 @@ def encode_result(result: Mapping[str, object]) -> bytes:
 
 
 def encode_error(error: VbmcError) -> bytes:
+    return _encode({"version": VERSION, "ok": False, "error": error_body(error)})
+
+
+def error_body(error: VbmcError) -> Dict[str, object]:
+    """What a reply, and the CLI's JSON output, say of an error."""
     several = error.errors if isinstance(error, Refused) else (error,)
     details = [{"code": one.code, "instance": one.instance, "message": str(one)} for one in several]
-    body = {"code": error.code, "message": str(error), "instance": error.instance, "details": details}
-    return _encode({"version": VERSION, "ok": False, "error": body})
+    return {"code": error.code, "message": str(error), "instance": error.instance, "details": details}
 
 
 def decode_request(data: bytes) -> Request:
