@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``vbmc add``, ``delete``, ``start`` and ``stop``, with VirtualBMC's options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Dict
+
+from vbmcd.cli.base import VbmcCommand, show_endpoint
+from vbmcd.cli.passwords import PASSWORD_VARIABLE, add_password_options, password_from
+from vbmcd.config import (
+    DEFAULT_ADDRESS,
+    DEFAULT_PASSWORD,
+    DEFAULT_PORT,
+    DEFAULT_URI,
+    DEFAULT_USERNAME,
+    Privilege,
+)
+
+
+class Add(VbmcCommand):
+    """Create a virtual BMC for a libvirt domain; it is started with vbmc start."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        words = [level.name.lower() for level in reversed(Privilege)]
+        parser.add_argument("name", metavar="NAME", help="name of the virtual BMC, and of its domain")
+        parser.add_argument("--domain", metavar="DOMAIN", help="name of the domain, where it is another")
+        parser.add_argument("--username", metavar="USER", help=f"BMC user; default: {DEFAULT_USERNAME}")
+        add_password_options(
+            parser, "password", "the user's password", f" (env {PASSWORD_VARIABLE}; default: {DEFAULT_PASSWORD})"
+        )
+        parser.add_argument("--privilege", choices=words, help="how far the user may go; default: administrator")
+        parser.add_argument(
+            "--port",
+            type=int,
+            metavar="PORT",
+            help=f"UDP port; default: {DEFAULT_PORT}, or one that is free",
+        )
+        parser.add_argument("--address", metavar="ADDRESS", help=f"address to listen on; default: {DEFAULT_ADDRESS}")
+        parser.add_argument("--libvirt-uri", metavar="URI", help=f"the domain's libvirt; default: {DEFAULT_URI}")
+        parser.add_argument("--libvirt-sasl-username", metavar="USER", help="user for libvirt's SASL authentication")
+        add_password_options(parser, "libvirt-sasl-password", "the password for libvirt's SASL authentication")
+        parser.add_argument("--owner", metavar="LABEL", help="label that vbmc apply --purge can be limited to")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        result = self.ask("apply", {"instances": [_spec(parsed_args)], "create_only": True})
+        for one in result["instances"]:
+            self.app.stdout.write(f"{one['name']} added on {show_endpoint(one['address'], one['port'])}\n")
+        self.complain_of_failed(result)
+
+
+def _spec(options: argparse.Namespace) -> Dict[str, Any]:
+    given = {
+        "name": options.name,
+        "domain": options.domain,
+        "username": options.username,
+        "password": password_from(options.password, options.password_file, PASSWORD_VARIABLE),
+        "privilege": options.privilege,
+        "port": options.port,
+        "default_port": DEFAULT_PORT,
+        "address": options.address,
+        "libvirt_uri": options.libvirt_uri,
+        "libvirt_sasl_username": options.libvirt_sasl_username,
+        "libvirt_sasl_password": password_from(options.libvirt_sasl_password, options.libvirt_sasl_password_file),
+        "owner": options.owner,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+class _ByName(VbmcCommand):
+    """A change of instances by name; the command's name is the request's."""
+
+    request = ""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument("names", metavar="NAME", nargs="+", help="name of a virtual BMC")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        self.complain_of_failed(self.ask(self.request, {"names": parsed_args.names}))
+
+
+class Delete(_ByName):
+    """Delete virtual BMCs; their domains stay as they are."""
+
+    request = "delete"
+
+
+class Start(_ByName):
+    """Start virtual BMCs: they answer, now and after each start of the daemon."""
+
+    request = "start"
+
+
+class Stop(_ByName):
+    """Stop virtual BMCs: they keep their configuration and no longer answer."""
+
+    request = "stop"
