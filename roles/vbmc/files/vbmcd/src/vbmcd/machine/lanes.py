@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blocking calls off the event loop, bounded and with deadlines. Knows nothing of libvirt; libvirt_link uses it.
+
+A deadline can't end a blocking call, it can only stop waiting for it. So a call that has outlived its deadline
+keeps its thread, and further calls that would need it are refused instead of queued behind it. The threads
+are daemons: a stuck one never holds up the end of the process, as concurrent.futures' would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from typing import Any, Callable, Deque, Dict, Generic, Optional, Set, TypeVar
+
+from vbmcd.machine.base import Busy
+
+T = TypeVar("T")
+
+_IDLE_SECONDS = 10.0
+"""After this long without work a thread ends: a thousand workers of one BMC each are not to keep any."""
+
+
+class Overdue(Busy):
+    """The call was started and has not come back within its deadline."""
+
+
+class Lane:
+    """At most `size` threads for the blocking calls of one connection; used from one event loop."""
+
+    def __init__(self, name: str, size: int, came_back: Callable[[], None]) -> None:
+        """`name` begins every message; `came_back` is called when an overdue call returns after all."""
+        self._name = name
+        self._size = size
+        self._came_back = came_back
+        self._changed = threading.Condition()
+        self._jobs: Deque[_Job[Any]] = deque()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+        self._pending: Set[asyncio.Future[Any]] = set()
+        self._overdue: Dict[asyncio.Future[Any], str] = {}
+
+    async def run(self, key: str, function: Callable[[], T], *, deadline: float, patient: bool = False) -> T:
+        """Run `function` in a thread and return, or raise, what it did.
+
+        `key` names what the call works on: while an earlier call for it is overdue, or every thread is, Busy
+        is raised at once. Overdue is raised `deadline` seconds after the call (a `patient` one: after it left
+        the queue, however long that took), and Busy if it was still queued then; that one never runs.
+        """
+        self._refuse(key)
+        job = _Job(function)
+        future = asyncio.wrap_future(job.future)
+        self._pending.add(future)
+        future.add_done_callback(self._ended)
+        self._submit(job)
+        began = time.monotonic()
+        left = deadline
+        while left > 0:
+            done, _ = await asyncio.wait({future}, timeout=left)
+            if future.cancelled():
+                raise Busy(f"{self._name}: the connection was closed")
+            if done:
+                return future.result()
+            if job.started is None and not patient:
+                future.cancel()
+                raise Busy(f"{self._name}: the calls before took more than {deadline:g} s")
+            if patient:
+                began = time.monotonic() if job.started is None else job.started
+            left = began + deadline - time.monotonic()
+        self._overdue[future] = key
+        raise Overdue(f"{self._name}: no answer for {key or 'the connection'} within {deadline:g} s")
+
+    async def drain(self, timeout: float) -> None:
+        """Wait until nothing runs or waits any more, but not longer than `timeout` seconds."""
+        if self._pending:
+            await asyncio.wait(set(self._pending), timeout=timeout)
+
+    def close(self) -> None:
+        """Refuse further calls and end what is waited for with Busy. Threads end when their call returns."""
+        with self._changed:
+            self._closed = True
+            abandoned = list(self._jobs)
+            self._jobs.clear()
+            self._changed.notify_all()
+        for job in abandoned:
+            job.fail(Busy(f"{self._name}: the connection was closed"))
+
+    def join(self) -> None:
+        """After close(), from another thread: block until the last call has returned."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._threads == 0)
+
+    def forget(self) -> None:
+        """After close(), when the loop is about to end: threads that come back later have nobody to tell."""
+        for future in list(self._pending):
+            future.cancel()
+
+    def _refuse(self, key: str) -> None:
+        if self._closed:
+            raise Busy(f"{self._name}: the connection was closed")
+        if key in self._overdue.values():
+            raise Busy(f"{self._name}: an earlier call for {key or 'the connection'} has not come back yet")
+        if len(self._overdue) >= self._size:
+            raise Busy(f"{self._name}: {self._size} calls have not come back yet")
+
+    def _ended(self, future: asyncio.Future[Any]) -> None:
+        self._pending.discard(future)
+        if self._overdue.pop(future, None) is None or future.cancelled():
+            return
+        future.exception()  # nobody waits for it any more: mark it as seen
+        self._came_back()
+
+    def _submit(self, job: _Job[Any]) -> None:
+        with self._changed:
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs):
+                self._changed.notify()
+                return
+            if self._threads >= self._size:
+                return
+            self._threads += 1
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            job = self._next()
+            if job is None:
+                return
+            job.run()
+            del job  # its result may hold what must not live on in an idle thread
+
+    def _next(self) -> Optional[_Job[Any]]:
+        with self._changed:
+            if not self._jobs and not self._closed:
+                self._idle += 1
+                self._changed.wait(_IDLE_SECONDS)
+                self._idle -= 1
+            if self._jobs:
+                return self._jobs.popleft()
+            self._threads -= 1
+            self._changed.notify_all()
+            return None
+
+
+class _Job(Generic[T]):
+    """One call: a function and the future that its thread resolves."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function: Optional[Callable[[], T]] = function
+        self.future: Future[T] = Future()
+        self.started: Optional[float] = None
+        """When (time.monotonic) a thread took it; None while it is queued."""
+
+    def run(self) -> None:
+        function, self._function = self._function, None
+        if function is None or not self.future.set_running_or_notify_cancel():
+            return
+        self.started = time.monotonic()
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+            # Without its traceback, whose frames would keep the connection alive beyond this thread.
+            self.future.set_exception(error.with_traceback(None))
+        else:
+            self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)

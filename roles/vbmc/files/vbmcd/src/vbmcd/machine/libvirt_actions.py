@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done to a domain: blocking functions over a libvirt connection, run in LibvirtLink's threads.
+
+`plan` reads and decides, quickly; `execute` acts, which may take its time. Between the two others may act as
+well (people with virsh, a second BMC), so an action that finds its target state reached counts as done.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import libvirt
+
+from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
+from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot
+
+_INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
+_COMPLETE = _INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+"""The definition with its secrets: one made from anything less would lose them."""
+
+_RACED = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an action comes to in the domain's present state, in the order stop, start, signal."""
+
+    stop: bool = False
+    start: bool = False
+    start_from: Optional[str] = field(default=None, repr=False)
+    """The definition to start from instead of the stored one. It holds secrets."""
+    signal: Optional[Action] = None
+
+    @property
+    def empty(self) -> bool:
+        return not (self.stop or self.start or self.signal)
+
+
+def is_on(connection: Any, name: str) -> bool:
+    return bool(connection.lookupByName(name).isActive())
+
+
+def system_uuid(connection: Any, name: str) -> uuid.UUID:
+    return uuid.UUID(bytes=connection.lookupByName(name).UUID())
+
+
+def check_boot(connection: Any, name: str, boot: BootOverride) -> None:
+    """Raise Unsupported if the domain can't boot like that."""
+    _with_boot(connection, connection.lookupByName(name).XMLDesc(_INACTIVE), boot)
+
+
+def set_persistent_boot(connection: Any, name: str, boot: BootOverride) -> None:
+    domain = connection.lookupByName(name)
+    if not domain.isPersistent():
+        raise WrongState(f"domain {name!r} is transient: it has no definition to keep a boot device in")
+    definition = domain.XMLDesc(_COMPLETE)
+    changed = _with_boot(connection, definition, boot)
+    if changed != definition:
+        connection.defineXML(changed)
+
+
+def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride]) -> Plan:
+    """Decide what `action` needs. Raises WrongState or Unsupported where it can't be, before anything is done."""
+    domain = connection.lookupByName(name)
+    on = bool(domain.isActive())
+    if action is Action.OFF:
+        return Plan(stop=on)
+    if action is Action.ON:
+        return Plan() if on else _start(connection, domain, boot)
+    if not on:
+        raise WrongState(f"domain {name!r} is off")
+    if action is Action.CYCLE or (action is Action.RESET and _boots_anew(domain, boot)):
+        # IPMI 2.0, 28.3 wants at least a second without power in a power cycle, for capacitors and disks to
+        # settle. A domain has neither: it starts as soon as it has stopped.
+        return _start(connection, domain, boot, stop=True)
+    return Plan(signal=action)
+
+
+def execute(connection: Any, name: str, steps: Plan) -> None:
+    domain = connection.lookupByName(name)
+    if steps.stop:
+        _unless(domain, False, domain.destroy)
+    if steps.start_from is not None:
+        connection.createXML(steps.start_from)
+    elif steps.start:
+        _unless(domain, True, domain.create)
+    if steps.signal is Action.SOFT:
+        _unless(domain, False, lambda: _press_power_button(domain))
+    elif steps.signal is Action.RESET:
+        domain.reset()
+    elif steps.signal is Action.DIAGNOSTIC:
+        domain.injectNMI()
+
+
+def _start(connection: Any, domain: Any, boot: Optional[BootOverride], stop: bool = False) -> Plan:
+    name = domain.name()
+    if not domain.isPersistent():
+        raise WrongState(f"domain {name!r} is transient: once stopped it is gone, and can't be started again")
+    if boot is None:
+        return Plan(stop=stop, start=True)
+    # Asked before the stop: a running domain has no managed save image of its own, but an old one may be left.
+    if domain.hasManagedSaveImage():
+        raise WrongState(
+            f"domain {name!r} would resume its saved state and not boot: use `virsh managedsave-remove {name}` first"
+        )
+    return Plan(stop=stop, start=True, start_from=_with_boot(connection, domain.XMLDesc(_COMPLETE), boot))
+
+
+def _boots_anew(domain: Any, boot: Optional[BootOverride]) -> bool:
+    """Whether a reset must become off and on: QEMU keeps the boot order that it was started with."""
+    if boot is not None:
+        return True
+    if not domain.isPersistent():
+        return False
+    return boot_signature(domain.XMLDesc(0)) != boot_signature(domain.XMLDesc(_INACTIVE))
+
+
+def _with_boot(connection: Any, definition: str, boot: BootOverride) -> str:
+    platform = efi_needed(definition, boot)
+    if platform is not None:
+        capabilities = connection.getDomainCapabilities(
+            platform.emulator, platform.arch, platform.machine, platform.virt_type
+        )
+        if not offers_efi(capabilities):
+            raise Unsupported(f"the hypervisor has no EFI firmware (OVMF) for {platform.machine or 'this machine'}")
+    return with_boot(definition, boot)
+
+
+def _unless(domain: Any, on: bool, act: Any) -> None:
+    """Do it; not being able to is fine where the domain is already on, or off, as wanted: another was faster."""
+    try:
+        act()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in _RACED or _is_active(domain) is not on:
+            raise
+
+
+def _is_active(domain: Any) -> bool:
+    try:
+        return bool(domain.isActive())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return False  # a transient one, gone with its stop
+        raise
+
+
+def _press_power_button(domain: Any) -> None:
+    try:
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_INVALID_ARG):
+            raise
+        domain.shutdown()  # a driver that knows one way only

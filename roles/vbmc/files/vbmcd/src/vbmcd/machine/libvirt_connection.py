@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opening and closing a libvirt connection: blocking functions for threads, called by libvirt_link.py alone."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Iterator, List
+
+import libvirt
+
+from vbmcd.config import Connection
+
+
+class OpenConnection:
+    """An open connection and what is registered on it."""
+
+    def __init__(self, settings: Connection, on_event: Callable[[str], None], on_close: Callable[[], None]) -> None:
+        """Open it, which may block for as long as the peer likes. Raises libvirtError.
+
+        `on_event` gets the name of each domain that has a lifecycle event, `on_close` is called when libvirt
+        finds the connection broken; both in libvirt's event thread.
+
+        There is no libvirt keepalive on it: when that gives a connection up while two threads wait for an
+        answer on it, libvirt (seen with 9.0) frees memory that they still use. LibvirtLink asks for itself.
+        """
+        self.handle = _open(settings)
+        self._callback = -1
+        try:
+            # A driver may know none of these. Without events nothing may be cached (follows_events).
+            with _optional():
+                self._callback = self.handle.domainEventRegisterAny(
+                    None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _lifecycle_event, on_event
+                )
+            with _optional():
+                self.handle.registerCloseCallback(_closed, on_close)
+        except libvirt.libvirtError:
+            self.close()
+            raise
+
+    @property
+    def follows_events(self) -> bool:
+        return self._callback >= 0
+
+    def close(self) -> None:
+        """Close it, which blocks for as long as the peer is frozen."""
+        with suppress(libvirt.libvirtError):
+            if self._callback >= 0:
+                self.handle.domainEventDeregisterAny(self._callback)
+        with suppress(libvirt.libvirtError):
+            self.handle.unregisterCloseCallback()
+        with suppress(libvirt.libvirtError):
+            self.handle.close()
+
+
+def is_alive(handle: Any) -> bool:
+    """Whether the connection is up as far as this side knows; asks nothing of the peer."""
+    try:
+        return bool(handle.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
+def _open(settings: Connection) -> Any:
+    def answer(credentials: List[List[Any]], _: object) -> int:
+        for credential in credentials:
+            if credential[0] == libvirt.VIR_CRED_AUTHNAME:
+                credential[4] = settings.sasl_username
+            elif credential[0] == libvirt.VIR_CRED_PASSPHRASE:
+                credential[4] = settings.sasl_password
+        return 0 if settings.sasl_username else -1
+
+    kinds = [libvirt.VIR_CRED_AUTHNAME, libvirt.VIR_CRED_PASSPHRASE]
+    return libvirt.openAuth(settings.uri, [kinds, answer, None], 0)
+
+
+@contextmanager
+def _optional() -> Iterator[None]:
+    """Pass over what the driver does not support, and nothing else."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+
+
+def _lifecycle_event(_: Any, domain: Any, _event: int, _detail: int, on_event: Callable[[str], None]) -> None:
+    on_event(domain.name())
+
+
+def _closed(_: Any, _reason: int, on_close: Callable[[], None]) -> None:
+    on_close()

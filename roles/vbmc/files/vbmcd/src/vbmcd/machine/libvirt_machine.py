@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A libvirt domain as the machine behind a BMC: cached power state and power actions that answer in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from functools import partial
+from typing import Optional
+
+from vbmcd.machine import libvirt_actions as actions
+from vbmcd.machine.base import Action, BootOverride, Busy
+from vbmcd.machine.libvirt_link import LibvirtLink
+
+PROMPT = 0.4
+"""Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself."""
+
+_log = logging.getLogger(__name__)
+
+
+class LibvirtMachine:
+    """Implements base.Machine for the domain called `name` on `link`. There may not be such a domain yet.
+
+    The power state is read once and then believed until libvirt reports any lifecycle event of the domain,
+    or the connection is lost: events are hints, the state itself is always read. One power action at a time.
+    """
+
+    __slots__ = ("__weakref__", "_acting", "_action", "_link", "_name", "_on", "_uuid", "_uuid_version", "_version")
+
+    def __init__(self, link: LibvirtLink, name: str) -> None:
+        self._link = link
+        self._name = name
+        self._version = 0
+        """Counts the reasons not to believe what was read before."""
+        self._on: Optional[bool] = None
+        self._uuid: Optional[uuid.UUID] = None
+        self._uuid_version = -1
+        self._acting = False
+        self._action: Optional[asyncio.Task[None]] = None
+        link.watch(name, self)
+
+    def changed(self) -> None:
+        """Called by the link: whatever is cached may be wrong from now on."""
+        self._version += 1
+        self._on = None
+
+    async def is_on(self) -> bool:
+        if self._action is not None:
+            await asyncio.wait({self._action}, timeout=PROMPT)
+        if self._on is not None:
+            await self._link.check()
+        on = self._on
+        if on is None:
+            version = self._version
+            on = await self._link.call(self._name, actions.is_on, self._name)
+            if version == self._version and self._link.follows_events:
+                self._on = on
+        return on
+
+    async def control(self, action: Action, boot: Optional[BootOverride] = None) -> bool:
+        if self._acting:
+            raise Busy(f"domain {self._name!r} is still busy with an earlier power command")
+        self._acting = True
+        try:
+            plan = await self._link.call(self._name, actions.plan, self._name, action, boot)
+            if not plan.empty:
+                await self._accept(action, plan)
+        finally:
+            self._acting = self._action is not None
+        return plan.start_from is not None
+
+    async def check_boot(self, boot: BootOverride) -> None:
+        await self._link.call(self._name, actions.check_boot, self._name, boot)
+
+    async def set_persistent_boot(self, boot: BootOverride) -> None:
+        await self._link.call(self._name, actions.set_persistent_boot, self._name, boot)
+
+    async def system_uuid(self) -> uuid.UUID:
+        """Also while libvirt is away, once it has been read: it hardly ever changes, and clients identify by it."""
+        version = self._version
+        if self._uuid is not None and self._uuid_version == version:
+            return self._uuid
+        try:
+            self._uuid = await self._link.call(self._name, actions.system_uuid, self._name)
+        except Busy:
+            if self._uuid is None:
+                raise
+        else:
+            self._uuid_version = version if self._link.follows_events else -1
+        return self._uuid
+
+    async def _accept(self, action: Action, plan: actions.Plan) -> None:
+        """Start the action and wait for it, but no longer than PROMPT."""
+        self.changed()
+        task = asyncio.get_running_loop().create_task(self._link.act(self._name, actions.execute, self._name, plan))
+        self._action = task
+        task.add_done_callback(partial(self._ended, action))
+        await asyncio.wait({task}, timeout=PROMPT)
+        if task.done():
+            task.result()
+
+    def _ended(self, action: Action, task: asyncio.Task[None]) -> None:
+        self._action = None
+        self._acting = False
+        self.changed()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # The caller may have been told "accepted" long ago, so this may be the only word about it.
+            _log.warning("power command %r for domain %r failed: %s", action.value, self._name, error)
