@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -157,15 +158,39 @@ class VbmcClient:
 
         `purge`: delete that `owner`'s instances that `specs` does not name. Raises VbmcError.
         """
-        arguments = ["apply", "-", "-f", "json"]
+        arguments = ["apply", "-"]
         if check:
             arguments.append("--check")
         if purge:
-            arguments += ["--purge", "--owner", owner]
+            arguments += ["--purge", f"--owner={owner}"]
         answer = self._ask(arguments, {"instances": [dict(spec) for spec in specs]})
         return Report(answer["changed"], [Outcome.of(item) for item in answer["instances"]])
 
+    def status(self) -> Document:
+        """What the daemon says of itself. Raises VbmcUnavailable where there is none, and VbmcError."""
+        rows = {row["Property"]: row["Value"] for row in self._ask(["status"])}
+        workers = [
+            {"name": key.split(" ", 1)[1], "status": value} for key, value in rows.items() if key.startswith("worker ")
+        ]
+        return {"workers": workers, **{key: rows.get(key) for key in ("version", "pid", "state_dir", "socket")}}
+
+    def instances(self, names: Optional[Sequence[str]] = None, owner: Optional[str] = None) -> List[Document]:
+        """The instances by name, of `names` (None: all; those that there are not are left out) and `owner`."""
+        found = [
+            row["Name"]
+            for row in self._ask(["list"])
+            if (names is None or row["Name"] in names) and (owner is None or row["Owner"] == owner)
+        ]
+        if not found:
+            return []
+        documents: Dict[str, Document] = {name: {} for name in sorted(found)}
+        # The two dashes: a name may begin with one. Of a single instance the rows have no name.
+        for row in self._ask(["show", "--", *documents]):
+            documents[row.get("Name", found[0])][row["Property"]] = row["Value"]
+        return [_instance_of(document) for document in documents.values()]
+
     def _ask(self, arguments: Sequence[str], document: Optional[Document] = None) -> Any:
+        """What the command printed as JSON. Raises VbmcError."""
         if self._command is None:
             raise VbmcUnavailable(
                 "there is no vbmc command on this host: install the daemon with the role baremetal.lab.vbmc, "
@@ -174,36 +199,37 @@ class VbmcClient:
         command = [self._command, "--no-daemon"]
         if self._socket:
             command += ["--socket", self._socket]
+        name, *others = arguments
         data = None if document is None else json.dumps(document)
-        code, stdout, stderr = self._run([*command, *arguments], data=data)
-        if code != 0:
-            raise self._failure(code, stdout, stderr)
+        code, stdout, stderr = self._run([*command, name, "-f", "json", *others], data=data)
         try:
-            return json.loads(stdout)
+            answer = json.loads(stdout)
         except ValueError:
             raise VbmcError(
-                f"{self._command} printed no JSON: is it another program of that name? Name this collection's "
-                "command with vbmc_path"
+                f"{self._command} {name} ended with exit code {code} and without JSON: "
+                f"{stderr.strip() or stdout.strip() or 'it said nothing'}. Where it is another program of that name, "
+                "name this collection's with vbmc_path"
             ) from None
-
-    def _failure(self, code: int, stdout: str, stderr: str) -> VbmcError:
-        """The error of a command that ended with `code`; with ``-f json`` it prints the daemon's reply."""
-        error = _error_of(stderr) or _error_of(stdout)
-        if error is None:
-            message = stderr.strip() or stdout.strip() or f"ended with exit code {code} and said nothing"
-            return VbmcError(f"{self._command}: {message}")
-        if error["code"] == "unavailable":
-            return VbmcUnavailable(error["message"])
-        details = error.get("details") or []
-        if len(details) > 1:
-            return VbmcError("; ".join(one["message"] for one in details), error["code"], details)
-        return VbmcError(error["message"], error["code"], details)
+        if isinstance(answer, dict) and "error" in answer:
+            raise _error_of(answer["error"])
+        # Otherwise exit code 1 says that a part failed, and the answer says which.
+        return answer
 
 
-def _error_of(text: str) -> Optional[Document]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    error = document.get("error") if isinstance(document, dict) else None
-    return error if isinstance(error, dict) and {"code", "message"} <= set(error) else None
+def _error_of(body: Mapping[str, Any]) -> VbmcError:
+    """The error of the daemon's reply (control/protocol.py of vbmcd)."""
+    if body["code"] == "unavailable":
+        return VbmcUnavailable(body["message"])
+    details = body.get("details") or []
+    message = "; ".join(one["message"] for one in details) or body["message"]
+    return VbmcError(message, body["code"], details)
+
+
+_USER = re.compile(r"(.+?) \((administrator|operator|user|callback)\)(?:, |$)")
+
+
+def _instance_of(properties: Document) -> Document:
+    """An instance with the names of the module's options; the command has VirtualBMC's for some, and text for lists."""
+    document = {("domain" if key == "domain_name" else key): value for key, value in properties.items()}
+    users = _USER.findall(document.get("users") or "")
+    return {**document, "users": [{"name": name, "privilege": privilege} for name, privilege in users]}

@@ -45,21 +45,21 @@ class Command:
         return self._answer
 
 
-def answering(*instances: dict[str, Any]) -> Command:
+def answering(*instances: dict[str, Any], code: int = 0) -> Command:
     changed = any(instance["changed"] for instance in instances)
-    return Command(stdout=json.dumps({"changed": changed, "instances": list(instances)}))
+    return Command(stdout=json.dumps({"changed": changed, "instances": list(instances)}), code=code)
 
 
 def refusing(code: str, *messages: str) -> Command:
     details = [{"code": code, "instance": None, "message": message} for message in messages]
     error = {"code": code, "message": messages[0], "instance": None, "details": details}
-    return Command(code=1, stderr=json.dumps({"error": error}))
+    return Command(code=1, stdout=json.dumps({"error": error}), stderr="\n".join(messages))
 
 
 def test_the_wanted_instances_go_by_standard_input_alone() -> None:
     command = answering(STARTED)
     VbmcClient(command, "/bin/vbmc").apply([{"name": "node-01", "password": "s3cret"}])
-    assert command.arguments == ["/bin/vbmc", "--no-daemon", "apply", "-", "-f", "json"]
+    assert command.arguments == ["/bin/vbmc", "--no-daemon", "apply", "-f", "json", "-"]
     assert json.loads(command.data or "") == {"instances": [{"name": "node-01", "password": "s3cret"}]}
 
 
@@ -67,7 +67,7 @@ def test_check_purge_and_socket_are_options_of_the_command() -> None:
     command = answering(STARTED)
     VbmcClient(command, "/bin/vbmc", "/run/s.sock").apply([], check=True, purge=True, owner="rack-7")
     assert command.arguments[1:4] == ["--no-daemon", "--socket", "/run/s.sock"]
-    assert command.arguments[-4:] == ["--check", "--purge", "--owner", "rack-7"]
+    assert command.arguments[-3:] == ["--check", "--purge", "--owner=rack-7"]
 
 
 def test_a_report_has_a_result_for_each_instance_and_a_diff_for_the_changed_ones() -> None:
@@ -82,7 +82,8 @@ def test_a_report_has_a_result_for_each_instance_and_a_diff_for_the_changed_ones
 
 
 def test_an_instance_that_could_not_be_brought_to_its_state_is_a_failure() -> None:
-    report = VbmcClient(answering({**STARTED, "error": "port 6230 is taken"}, UNCHANGED), "/bin/vbmc").apply([])
+    command = answering({**STARTED, "error": "port 6230 is taken"}, UNCHANGED, code=1)
+    report = VbmcClient(command, "/bin/vbmc").apply([])
     assert report.failures() == [{"instance": "node-01", "message": "port 6230 is taken"}]
 
 
@@ -102,10 +103,10 @@ def test_no_daemon_and_no_command_are_told_from_a_refusal() -> None:
 
 def test_a_command_that_is_none_of_ours_is_named() -> None:
     virtualbmc = Command(code=2, stderr="vbmc: 'apply' is not a vbmc command")
-    with pytest.raises(VbmcError, match="/usr/bin/vbmc: vbmc: 'apply' is not"):
+    with pytest.raises(VbmcError, match="exit code 2 and without JSON: vbmc: 'apply' is not .* name this collection's"):
         VbmcClient(virtualbmc, "/usr/bin/vbmc").apply([])
-    with pytest.raises(VbmcError, match="printed no JSON: is it another program"):
-        VbmcClient(Command(stdout="hello"), "/usr/bin/vbmc").apply([])
+    with pytest.raises(VbmcError, match="exit code 0 and without JSON: it said nothing"):
+        VbmcClient(Command(), "/usr/bin/vbmc").apply([])
 
 
 def test_without_a_daemon_check_mode_takes_all_for_changed_and_keeps_secrets_to_itself() -> None:

@@ -20,7 +20,6 @@ RECORDER = """\
 printf '%s\\n' "$@" > {folder}/arguments
 cat > {folder}/input
 cat {folder}/answer
-[ ! -e {folder}/refusal ] || {{ cat {folder}/refusal >&2; exit 1; }}
 """
 
 
@@ -40,7 +39,7 @@ class Host:
 
     def refuses(self, code: str, message: str) -> None:
         error = {"code": code, "message": message, "details": []}
-        (self._folder / "refusal").write_text(json.dumps({"error": error}))
+        (self._folder / "answer").write_text(json.dumps({"error": error}))
 
     @property
     def arguments(self) -> list[str]:
@@ -105,7 +104,7 @@ def test_no_secret_is_on_the_command_line_or_in_the_result(host: Host) -> None:
 def test_purging_needs_an_owner_and_can_be_of_all_that_it_has(host: Host) -> None:
     assert "owner" in host.run(instances=[], purge=True)["msg"]
     host.run(instances=[], purge=True, owner="rack-7")
-    assert (host.arguments[-3:], host.asked) == (["--purge", "--owner", "rack-7"], [])
+    assert (host.arguments[-2:], host.asked) == (["--purge", "--owner=rack-7"], [])
 
 
 def test_check_mode_asks_the_daemon(host: Host) -> None:
