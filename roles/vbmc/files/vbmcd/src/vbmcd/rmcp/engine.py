@@ -1,0 +1,244 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The front of the protocol core: one BMC's logins and sessions (IPMI 2.0, 13.14 to 13.24).
+
+Bytes and the time go in; a reply, a request to carry out, or nothing comes out. The worker owns the
+socket and the clock. Sessions are keyed by the BMC's own session id, never by a console's address, so
+that one console socket can talk to many BMCs and an address may change.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Callable, Dict, Iterable, Optional, Tuple, Union
+
+from vbmcd.config import Privilege, User
+from vbmcd.rmcp import packet
+from vbmcd.rmcp.errors import Malformed
+from vbmcd.rmcp.handshake import (
+    Exchange,
+    OpenSessionRequest,
+    Rakp1,
+    Rakp3,
+    Status,
+    open_session_error,
+    open_session_response,
+    rakp_error,
+)
+from vbmcd.rmcp.message import Message
+from vbmcd.rmcp.session import Session
+from vbmcd.rmcp.suites import SUITES, CipherSuite
+
+SESSION_TIMEOUT = 60.0
+"""Seconds without a packet after which a session ends (6.12.15)."""
+LOGIN_TIMEOUT = 20.0
+"""Seconds that a login may take from Open Session to RAKP 3."""
+MAX_SESSIONS = 64
+MAX_LOGINS = 512
+MAX_LOGINS_PER_HOST = 16
+"""Logins under way: the oldest of the same host, then the oldest of all, makes room for a new one."""
+
+Address = Tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Login:
+    """A login between Open Session Request and RAKP 3."""
+
+    session_id: int
+    console_id: int
+    host: str
+    started: float
+    privilege: int
+    suite: CipherSuite
+    exchange: Optional[Exchange] = None
+    rakp1: Optional[Rakp1] = None
+    user: Optional[User] = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """An IPMI message to carry out; `session` is None before a login."""
+
+    message: Message
+    session: Optional[Session]
+    framing_plus: bool = True
+    """Whether it came in RMCP+ framing, which commands without a session may use as well (13.6)."""
+
+    def reply(self, answer: bytes) -> bytes:
+        """The datagram that carries `answer`: completion code and data."""
+        message = self.message.reply(answer)
+        if self.session is not None:
+            return self.session.seal(packet.PAYLOAD_IPMI, message)
+        if self.framing_plus:
+            return packet.encode_plus(packet.PAYLOAD_IPMI, 0, 0, message)
+        return packet.SessionlessMessage(message).encode()
+
+
+class Engine:
+    """The sessions of one BMC."""
+
+    def __init__(
+        self,
+        users: Iterable[User],
+        guid: bytes,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._users: Dict[bytes, User] = {user.name.encode(): user for user in users}
+        self._guid = guid
+        self._random = random
+        self._logins: OrderedDict[int, Login] = OrderedDict()
+        self._sessions: Dict[int, Session] = {}
+
+    @property
+    def session_count(self) -> int:
+        return len(self._sessions)
+
+    def receive(self, datagram: bytes, source: Address, now: float) -> Union[bytes, Request, None]:
+        """A reply to send at once, a request to carry out, or None where nothing is to be answered.
+
+        Never raises for whatever `datagram` holds. `now` is seconds of any steady clock.
+        """
+        try:
+            parsed = packet.parse(datagram)
+            if isinstance(parsed, packet.SessionlessMessage):
+                return Request(Message.parse(parsed.payload), None, framing_plus=False)
+            if parsed.session_id:
+                return self._in_session(datagram, parsed, now)
+            return self._login_step(parsed, source, now)
+        except Malformed:
+            return None
+
+    def close(self, session_id: int) -> bool:
+        """End a session and drop its keys; False when there is none of that id."""
+        return self._sessions.pop(session_id, None) is not None
+
+    def expire(self, now: float) -> None:
+        """Drop what was idle for too long. Cheap; the worker calls it every few seconds."""
+        for session in [s for s in self._sessions.values() if now - s.last_used > SESSION_TIMEOUT]:
+            self.close(session.id)
+        while self._logins:
+            oldest = next(iter(self._logins.values()))
+            if now - oldest.started <= LOGIN_TIMEOUT:
+                return
+            del self._logins[oldest.session_id]
+
+    def _in_session(self, datagram: bytes, header: packet.PlusHeader, now: float) -> Optional[Request]:
+        session = self._sessions.get(header.session_id)
+        if session is None or header.kind != packet.PAYLOAD_IPMI:
+            return None
+        message = Message.parse(session.open(datagram, header))
+        session.last_used = now
+        session.login_reply = None
+        return Request(message, session)
+
+    def _login_step(self, header: packet.PlusHeader, source: Address, now: float) -> Union[bytes, Request, None]:
+        """Payloads of session id 0: the login, and commands that need none in RMCP+ framing."""
+        if header.encrypted or header.authenticated:
+            return None
+        if header.kind == packet.PAYLOAD_IPMI:
+            return Request(Message.parse(header.payload), None)
+        if header.kind == packet.PAYLOAD_OPEN_SESSION_REQUEST:
+            reply: Optional[bytes] = self._open_session(OpenSessionRequest.parse(header.payload), source, now)
+        elif header.kind == packet.PAYLOAD_RAKP1:
+            reply = self._rakp1(Rakp1.parse(header.payload))
+        elif header.kind == packet.PAYLOAD_RAKP3:
+            reply = self._rakp3(Rakp3.parse(header.payload), now)
+        else:
+            reply = None
+        # Each answer's payload type is the one after its request's (13.27.3).
+        return packet.encode_plus(header.kind + 1, 0, 0, reply) if reply else None
+
+    def _open_session(self, request: OpenSessionRequest, source: Address, now: float) -> bytes:
+        suite = choose_suite(request.proposal)
+        if suite is None:
+            return open_session_error(request, Status.NO_MATCHING_SUITE)
+        if request.privilege > Privilege.ADMINISTRATOR:
+            return open_session_error(request, Status.INVALID_ROLE)
+        if not request.console_id:
+            return open_session_error(request, Status.INVALID_SESSION_ID)
+        privilege = request.privilege or int(Privilege.ADMINISTRATOR)
+        self._make_room(source[0])
+        login = Login(self._new_id(), request.console_id, source[0], now, privilege, suite)
+        self._logins[login.session_id] = login
+        return open_session_response(request, login.session_id, privilege, suite)
+
+    def _make_room(self, host: str) -> None:
+        same = [login.session_id for login in self._logins.values() if login.host == host]
+        if len(same) >= MAX_LOGINS_PER_HOST:
+            del self._logins[same[0]]
+        elif len(self._logins) >= MAX_LOGINS:
+            self._logins.popitem(last=False)
+
+    def _new_id(self) -> int:
+        while True:
+            session_id = int.from_bytes(self._random(4), "little")
+            if session_id and session_id not in self._sessions and session_id not in self._logins:
+                return session_id
+
+    def _rakp1(self, rakp1: Rakp1) -> Optional[bytes]:
+        login = self._logins.get(rakp1.session_id)
+        if login is None:
+            return None
+        if rakp1.privilege > Privilege.ADMINISTRATOR or not rakp1.privilege:
+            del self._logins[login.session_id]
+            return rakp_error(rakp1.tag, Status.INVALID_ROLE, login.console_id)
+        if login.exchange is None or login.rakp1 is None or replace(rakp1, tag=login.rakp1.tag) != login.rakp1:
+            login = self._begin_exchange(login, rakp1)
+        assert login.exchange is not None
+        # A RAKP 1 that was sent again gets the same RAKP 2, or the console's RAKP 3 would not match.
+        return login.exchange.rakp2(rakp1.tag)
+
+    def _begin_exchange(self, login: Login, rakp1: Rakp1) -> Login:
+        user = self._users.get(rakp1.name)
+        # An unknown user gets a RAKP 2 too, keyed with a secret of the moment: it reads like a wrong
+        # password, and at once, where silence would leave the console waiting and tell who exists.
+        password = user.password.encode() if user else self._random(20)
+        exchange = Exchange(
+            suite=login.suite,
+            console_id=login.console_id,
+            session_id=login.session_id,
+            console_random=rakp1.console_random,
+            bmc_random=self._random(16),
+            guid=self._guid,
+            role=rakp1.role,
+            name=rakp1.name,
+            password=password,
+        )
+        begun = replace(login, exchange=exchange, rakp1=rakp1, user=user)
+        self._logins[login.session_id] = begun
+        return begun
+
+    def _rakp3(self, rakp3: Rakp3, now: float) -> Optional[bytes]:
+        session = self._sessions.get(rakp3.session_id)
+        if session is not None:
+            return session.reply_to_repeated(rakp3.code)
+        login = self._logins.pop(rakp3.session_id, None)
+        if login is None or login.exchange is None or rakp3.status:
+            return None
+        code_ok = hmac.compare_digest(rakp3.code, login.exchange.rakp3_code())
+        if login.user is None or not code_ok:
+            return rakp_error(rakp3.tag, Status.INVALID_INTEGRITY_CHECK, login.console_id)
+        wanted = min(login.exchange.role & 0x0F, login.privilege)
+        if wanted > login.user.privilege:
+            return rakp_error(rakp3.tag, Status.UNAUTHORIZED_ROLE, login.console_id)
+        if len(self._sessions) >= MAX_SESSIONS:
+            return rakp_error(rakp3.tag, Status.INSUFFICIENT_RESOURCES, login.console_id)
+        session = Session(login.exchange, login.user.name, Privilege(wanted), self._random)
+        session.last_used = now
+        reply = login.exchange.rakp4(rakp3.tag)
+        session.login_reply = (rakp3.code, reply)
+        self._sessions[session.id] = session
+        return reply
+
+
+def choose_suite(proposal: Tuple[Optional[int], Optional[int], Optional[int]]) -> Optional[CipherSuite]:
+    """The strongest offered suite that the proposal allows; a null record allows any (13.17)."""
+    for suite in reversed(SUITES):
+        if all(asked is None or asked == has for asked, has in zip(proposal, suite.algorithms())):
+            return suite
+    return None

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The IPMI message inside of a packet (IPMI 2.0, 13.8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vbmcd.rmcp.errors import Malformed
+
+BMC_ADDRESS = 0x20
+"""The BMC's slave address (5.4)."""
+
+_SMALLEST = 7
+
+
+def checksum(data: bytes) -> int:
+    """The 2's complement checksum (13.8): the sum with `data` is 0 modulo 256."""
+    return -sum(data) & 0xFF
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request as it came; what it takes to answer is kept with it."""
+
+    netfn: int
+    lun: int
+    command: int
+    data: bytes
+    requester: int
+    requester_lun: int
+    sequence: int
+    """rqSeq, 6 bits: pairs an answer with its request."""
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Message:
+        """Raises Malformed: too short, a wrong checksum, or a message for another address."""
+        if len(raw) < _SMALLEST:
+            raise Malformed("IPMI message is cut short")
+        if sum(raw[:3]) & 0xFF or sum(raw[3:]) & 0xFF:
+            raise Malformed("IPMI message has a wrong checksum")
+        if raw[0] != BMC_ADDRESS:
+            raise Malformed("IPMI message is not for the BMC")
+        return cls(
+            netfn=raw[1] >> 2,
+            lun=raw[1] & 3,
+            command=raw[5],
+            data=raw[6:-1],
+            requester=raw[3],
+            requester_lun=raw[4] & 3,
+            sequence=raw[4] >> 2,
+        )
+
+    def reply(self, answer: bytes) -> bytes:
+        """The response message: net function with its low bit set; `answer` is code and data."""
+        head = bytes((self.requester, (self.netfn | 1) << 2 | self.requester_lun))
+        body = bytes((BMC_ADDRESS, self.sequence << 2 | self.lun, self.command)) + answer
+        return head + bytes((checksum(head),)) + body + bytes((checksum(body),))

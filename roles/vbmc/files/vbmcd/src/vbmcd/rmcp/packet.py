@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""RMCP and the two IPMI session headers (IPMI 2.0, 13.1.3, 13.6).
+
+Session-less IPMI 1.5 framing carries the few commands that come before a login; everything else is
+RMCP+ framing. Nothing is decrypted or verified here.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Union
+
+from vbmcd.rmcp.errors import Malformed
+
+RMCP_IPMI = b"\x06\x00\xff\x07"
+"""RMCP version 1.0, no RMCP acknowledge, class IPMI (13.1.3)."""
+
+AUTH_NONE = 0x00
+AUTH_RMCP_PLUS = 0x06
+
+ENCRYPTED = 0x80
+AUTHENTICATED = 0x40
+
+PAYLOAD_IPMI = 0x00
+PAYLOAD_OPEN_SESSION_REQUEST = 0x10
+PAYLOAD_RAKP1 = 0x12
+PAYLOAD_RAKP3 = 0x14
+
+SESSION_OFFSET = len(RMCP_IPMI)
+"""Where the session header starts; the integrity code covers the datagram from here (13.28.4)."""
+
+_V15 = struct.Struct("<BIIB")
+_PLUS = struct.Struct("<BBIIH")
+
+
+@dataclass(frozen=True)
+class SessionlessMessage:
+    """An IPMI 1.5 packet outside of a session (13.6, authentication type none)."""
+
+    payload: bytes
+
+    def encode(self) -> bytes:
+        return RMCP_IPMI + _V15.pack(AUTH_NONE, 0, 0, len(self.payload)) + self.payload
+
+
+@dataclass(frozen=True)
+class PlusHeader:
+    """The RMCP+ session header, with where its payload lies in the datagram."""
+
+    kind: int
+    """Payload type without its two flag bits."""
+    encrypted: bool
+    authenticated: bool
+    session_id: int
+    sequence: int
+    payload: bytes
+    trailer: bytes
+    """What follows the payload: pad, pad length, next header and code of an authenticated one."""
+
+
+def encode_plus(kind: int, session_id: int, sequence: int, payload: bytes) -> bytes:
+    """An RMCP+ packet up to the end of its payload; `kind` includes the flag bits."""
+    return RMCP_IPMI + _PLUS.pack(AUTH_RMCP_PLUS, kind, session_id, sequence, len(payload)) + payload
+
+
+def parse(datagram: bytes) -> Union[SessionlessMessage, PlusHeader]:
+    """Raises Malformed for whatever is neither session-less IPMI 1.5 nor RMCP+."""
+    if len(datagram) < SESSION_OFFSET + 1 or datagram[0] != 0x06 or datagram[3] != 0x07:
+        raise Malformed("not an RMCP message of class IPMI")
+    auth = datagram[SESSION_OFFSET]
+    if auth == AUTH_RMCP_PLUS:
+        return _parse_plus(datagram)
+    if auth == AUTH_NONE:
+        return _parse_sessionless(datagram)
+    raise Malformed("an IPMI 1.5 authentication type that is not offered")
+
+
+def _parse_sessionless(datagram: bytes) -> SessionlessMessage:
+    start = SESSION_OFFSET + _V15.size
+    if len(datagram) < start:
+        raise Malformed("IPMI 1.5 header is cut short")
+    _auth, sequence, session_id, length = _V15.unpack_from(datagram, SESSION_OFFSET)
+    if session_id or sequence:
+        raise Malformed("IPMI 1.5 sessions are not offered")
+    # One legacy pad byte may follow (13.6, table 13-8).
+    if not 0 <= len(datagram) - start - length <= 1:
+        raise Malformed("IPMI 1.5 payload length is wrong")
+    return SessionlessMessage(datagram[start : start + length])
+
+
+def _parse_plus(datagram: bytes) -> PlusHeader:
+    start = SESSION_OFFSET + _PLUS.size
+    if len(datagram) < start:
+        raise Malformed("RMCP+ header is cut short")
+    _auth, kind, session_id, sequence, length = _PLUS.unpack_from(datagram, SESSION_OFFSET)
+    end = start + length
+    if len(datagram) < end:
+        raise Malformed("RMCP+ payload is cut short")
+    return PlusHeader(
+        kind=kind & 0x3F,
+        encrypted=bool(kind & ENCRYPTED),
+        authenticated=bool(kind & AUTHENTICATED),
+        session_id=session_id,
+        sequence=sequence,
+        payload=datagram[start:end],
+        trailer=datagram[end:],
+    )

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One logged-in session: its keys, its sequence window, packets in and out (IPMI 2.0, 13.27 to 13.29)."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from typing import Callable, Optional, Tuple
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from vbmcd.config import Privilege
+from vbmcd.rmcp.errors import Malformed
+from vbmcd.rmcp.handshake import Exchange
+from vbmcd.rmcp.packet import AUTHENTICATED, ENCRYPTED, SESSION_OFFSET, PlusHeader, encode_plus
+
+BLOCK = 16
+NEXT_HEADER = 0x07
+WINDOW = 16
+"""How far a sequence number may be ahead of, or behind, the highest one seen (6.12.13)."""
+_PADS = [bytes(range(1, size + 1)) + bytes((size,)) for size in range(BLOCK)]
+
+
+class SequenceWindow:
+    """Which inbound sequence numbers were seen: a replay, or one out of the window, is not accepted."""
+
+    def __init__(self) -> None:
+        self._highest = 0
+        self._seen = 0
+        """Bit n: `_highest - n` was seen."""
+
+    def accept(self, sequence: int) -> bool:
+        """Note `sequence` as seen; False when it was before, or lies outside of the window."""
+        ahead = (sequence - self._highest) & 0xFFFFFFFF
+        if 0 < ahead <= WINDOW:
+            self._highest = sequence
+            self._seen = (self._seen << ahead | 1) & ((1 << WINDOW) - 1)
+            return True
+        behind = -ahead & 0xFFFFFFFF
+        if behind >= WINDOW or self._seen >> behind & 1:
+            return False
+        self._seen |= 1 << behind
+        return True
+
+
+class Session:
+    """The BMC's side of a session. ``privilege`` starts at USER and is raised by request (22.18)."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        user: str,
+        limit: Privilege,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        integrity_key, aes_key = exchange.keys()
+        self.id = exchange.session_id
+        self.console_id = exchange.console_id
+        self.suite = exchange.suite
+        self.user = user
+        self.limit = limit
+        """The lower of the user's limit and what the console asked for at login."""
+        self.privilege = min(Privilege.USER, limit)
+        self.last_used = 0.0
+        self.login_reply: Optional[Tuple[bytes, bytes]] = None
+        """RAKP 3's code and the RAKP 4 it got, until the console has shown that it has it."""
+        self._integrity_key = integrity_key
+        self._aes = algorithms.AES(aes_key)
+        self._random = random
+        self._window = SequenceWindow()
+        self._outbound = 0
+
+    def reply_to_repeated(self, code: bytes) -> Optional[bytes]:
+        """RAKP 4 once more for a console that missed it and sent the same RAKP 3 again."""
+        if self.login_reply is None or not hmac.compare_digest(self.login_reply[0], code):
+            return None
+        return self.login_reply[1]
+
+    def open(self, datagram: bytes, header: PlusHeader) -> bytes:
+        """The decrypted payload of `datagram`. Raises Malformed unless it is authentic, whole and new.
+
+        Both suites demand integrity and confidentiality, so a packet without either is refused.
+        """
+        if not (header.encrypted and header.authenticated):
+            raise Malformed("a packet of a session that is not both encrypted and authenticated")
+        self._verify(datagram, header.trailer)
+        if not self._window.accept(header.sequence):
+            raise Malformed("sequence number was used before, or is out of the window")
+        return self._decrypt(header.payload)
+
+    def seal(self, kind: int, payload: bytes) -> bytes:
+        """A whole datagram that carries `payload`, encrypted and authenticated."""
+        self._outbound = self._outbound % 0xFFFFFFFF + 1
+        packet = encode_plus(kind | ENCRYPTED | AUTHENTICATED, self.console_id, self._outbound, self._encrypt(payload))
+        # Pad so that what the code covers is a multiple of 4 bytes (13.6, integrity pad).
+        pad = -(len(packet) - SESSION_OFFSET + 2) % 4
+        packet += b"\xff" * pad + bytes((pad, NEXT_HEADER))
+        return packet + self._code(packet[SESSION_OFFSET:])
+
+    def _code(self, data: bytes) -> bytes:
+        return hmac.digest(self._integrity_key, data, self.suite.digest)[: self.suite.code_size]
+
+    def _verify(self, datagram: bytes, trailer: bytes) -> None:
+        size = self.suite.code_size
+        if len(trailer) < size + 2:
+            raise Malformed("session trailer is cut short")
+        if not hmac.compare_digest(self._code(datagram[SESSION_OFFSET:-size]), trailer[-size:]):
+            raise Malformed("integrity code is wrong")
+
+    def _decrypt(self, data: bytes) -> bytes:
+        """AES-CBC-128 with its IV in front and a counted pad behind (13.29.1)."""
+        if len(data) < 2 * BLOCK or len(data) % BLOCK:
+            raise Malformed("ciphertext is not an IV and whole blocks")
+        decryptor = Cipher(self._aes, modes.CBC(data[:BLOCK])).decryptor()
+        plain = decryptor.update(data[BLOCK:]) + decryptor.finalize()
+        pad = plain[-1]
+        if pad >= BLOCK or not plain.endswith(_PADS[pad]):
+            raise Malformed("confidentiality pad is wrong")
+        return plain[: -pad - 1]
+
+    def _encrypt(self, payload: bytes) -> bytes:
+        iv = self._random(BLOCK)
+        encryptor = Cipher(self._aes, modes.CBC(iv)).encryptor()
+        padded = payload + _PADS[-(len(payload) + 1) % BLOCK]
+        return iv + encryptor.update(padded) + encryptor.finalize()
