@@ -1,0 +1,19 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""IPMI commands: a table a network function, a small function a command.
+
+``table`` does what every command needs once (length, privilege, completion codes); ``bmc`` is what a
+handler may touch. Called by ``worker.endpoint`` through :data:`TABLES`.
+"""
+
+from __future__ import annotations
+
+from typing import Dict
+
+from vbmcd.commands.app import app
+from vbmcd.commands.chassis import chassis
+from vbmcd.commands.table import CommandTable
+
+TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, app)}
+"""By request network function (IPMI 2.0, 5.1). One of a later chapter is added here."""

@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Completion codes (IPMI 2.0, 5.2), and the error that carries one out of a handler."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Code(enum.IntEnum):
+    """The generic codes, and the few command-specific ones in use."""
+
+    OK = 0x00
+    PARAMETER_NOT_SUPPORTED = 0x80
+    """Get/Set System Boot Options (28.12, 28.13)."""
+    SET_IN_PROGRESS = 0x81
+    """Set System Boot Options (28.12)."""
+    SESSION_LEVEL_ABOVE_LIMIT = 0x81
+    """Set Session Privilege Level (22.18): above the user's or the channel's limit."""
+    INVALID_SESSION_ID = 0x87
+    """Close Session (22.19)."""
+    NODE_BUSY = 0xC0
+    INVALID_COMMAND = 0xC1
+    INVALID_FOR_LUN = 0xC2
+    REQUEST_LENGTH_INVALID = 0xC7
+    PARAMETER_OUT_OF_RANGE = 0xC9
+    INVALID_FIELD = 0xCC
+    INSUFFICIENT_PRIVILEGE = 0xD4
+    NOT_IN_PRESENT_STATE = 0xD5
+    UNSPECIFIED = 0xFF
+
+
+class CommandError(Exception):
+    """Ends a command with a completion code other than 00h; `reason` is for the log."""
+
+    def __init__(self, code: Code, reason: str = "") -> None:
+        super().__init__(reason or code.name.lower())
+        self.code = code

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of one network function, and the dispatch that every command shares.
+
+A handler gets a parsed request, so that lengths, privileges and completion codes for malformed data are
+dealt with here, once. See ``chassis`` for what a handler looks like.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Awaitable, Callable, Dict, Optional
+
+from vbmcd.commands.bmc import Context
+from vbmcd.commands.codes import Code, CommandError
+from vbmcd.config import Privilege
+from vbmcd.machine.base import Busy, MachineError, Unsupported, WrongState
+
+
+class NetFn(enum.IntEnum):
+    """Request network functions (5.1)."""
+
+    CHASSIS = 0x00
+    APP = 0x06
+
+
+Handler = Callable[[Context, Any], Awaitable[bytes]]
+Parser = Callable[[bytes], Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of a table."""
+
+    handler: Handler
+    parse: Parser
+    privilege: Optional[Privilege]
+    """None: allowed before a login too (appendix G, 'always')."""
+    audit: str
+    """The audit log's word for a command that changes something; empty for a read. The request's text is
+    the action; a request with an empty text is not logged."""
+
+    @property
+    def changes_state(self) -> bool:
+        return bool(self.audit)
+
+
+def no_data(data: bytes) -> None:
+    """The parser of a request without data. Tolerates none: C7h otherwise."""
+    if data:
+        raise CommandError(Code.REQUEST_LENGTH_INVALID)
+
+
+def of_length(*lengths: int) -> Parser:
+    """A parser that hands the bytes on when there are as many as one of `lengths`."""
+
+    def parse(data: bytes) -> bytes:
+        if len(data) not in lengths:
+            raise CommandError(Code.REQUEST_LENGTH_INVALID)
+        return data
+
+    return parse
+
+
+class CommandTable:
+    """The commands of one network function, filled by decorating their handlers."""
+
+    def __init__(self, netfn: NetFn) -> None:
+        self.netfn = int(netfn)
+        self._commands: Dict[int, Command] = {}
+
+    def command(
+        self,
+        number: int,
+        *,
+        privilege: Optional[Privilege],
+        parse: Parser = no_data,
+        audit: str = "",
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            self._commands[number] = Command(handler, parse, privilege, audit)
+            return handler
+
+        return register
+
+    def find(self, number: int) -> Optional[Command]:
+        return self._commands.get(number)
+
+
+async def run(command: Command, context: Context, data: bytes) -> bytes:
+    """Completion code and data of `command`. Whatever fails becomes a code; only bugs raise."""
+    try:
+        require(context, command.privilege)
+        request = command.parse(data)
+    except CommandError as error:
+        return bytes((error.code,))
+    code, reason, answer = Code.OK, "", b""
+    try:
+        answer = await command.handler(context, request)
+    except CommandError as error:
+        code, reason = error.code, str(error)
+    except MachineError as error:
+        code, reason = code_of(error), str(error)
+    if command.audit and str(request):
+        context.audit(command.audit, str(request), code, reason)
+    return bytes((code,)) + answer
+
+
+def require(context: Context, privilege: Optional[Privilege]) -> None:
+    """Raises D4h unless the session's present privilege reaches `privilege` (5.2, 6.8)."""
+    if privilege is None:
+        return
+    if context.session is None or context.session.privilege < privilege:
+        raise CommandError(Code.INSUFFICIENT_PRIVILEGE)
+
+
+def code_of(error: MachineError) -> Code:
+    """The completion code that tells a console what the machine said."""
+    if isinstance(error, Busy):
+        return Code.NODE_BUSY
+    if isinstance(error, WrongState):
+        return Code.NOT_IN_PRESENT_STATE
+    if isinstance(error, Unsupported):
+        return Code.INVALID_FIELD
+    return Code.UNSPECIFIED
