@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker's way to its supervisor: a ZMQ socket for messages, a unix socket for descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from typing import Dict
+
+import zmq
+import zmq.asyncio
+
+from vbmcd.machine.base import Busy
+from vbmcd.supervisor import sockets
+from vbmcd.supervisor.spawner import WorkerSpec
+from vbmcd.worker import wire
+
+KEEP_SECONDS = 0.7
+"""How long a client waits for its boot flags to reach the disk; it would ask again after a second."""
+
+
+class SupervisorLink:
+    """Both ways to the supervisor. Made in the worker, after the fork."""
+
+    def __init__(self, spec: WorkerSpec, channel: socket.socket) -> None:
+        self._context = zmq.asyncio.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IDENTITY, spec.name.encode())
+        self._socket.connect(spec.endpoint)
+        self._channel = channel
+        self._channel.setblocking(False)
+        self._numbers = itertools.count(1)
+        self._kept: Dict[int, asyncio.Future[None]] = {}
+        self._sockets: Dict[int, socket.socket] = {}
+        self._arrived = asyncio.Event()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._channel.fileno(), self._take_sockets, loop)
+
+    def _take_sockets(self, loop: asyncio.AbstractEventLoop) -> None:
+        received = sockets.receive(self._channel)
+        if not received:
+            loop.remove_reader(self._channel.fileno())
+        self._sockets.update(received)
+        self._arrived.set()
+
+    async def socket_of(self, token: int) -> socket.socket:
+        """The socket that belongs to `token`; waits until it has come over the channel."""
+        while token not in self._sockets:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._sockets.pop(token)
+
+    async def send(self, message: wire.Message) -> None:
+        await self._socket.send(wire.encode(message))
+
+    async def receive(self) -> wire.Message:
+        """The next message for the worker; answers to ``keep_boot`` are dealt with here."""
+        while True:
+            message = wire.decode(await self._socket.recv())
+            if message["type"] != "kept":
+                return message
+            future = self._kept.get(int(message["id"]))
+            if future and not future.done():
+                if message["error"]:
+                    future.set_exception(Busy(message["error"]))
+                else:
+                    future.set_result(None)
+
+    async def keep_boot(self, name: str, boot: bytes) -> None:
+        """Have an instance's boot options stored. Raises Busy unless they are on disk in time."""
+        number = next(self._numbers)
+        future = asyncio.get_running_loop().create_future()
+        self._kept[number] = future
+        try:
+            await self.send({"type": "keep_boot", "id": number, "name": name, "boot": boot.hex()})
+            await asyncio.wait_for(future, KEEP_SECONDS)
+        except asyncio.TimeoutError:
+            raise Busy("the supervisor did not store the boot options in time") from None
+        finally:
+            del self._kept[number]
+
+    def close(self) -> None:
+        self._socket.close()
+        self._channel.close()

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of a worker: take assignments, serve them, send heartbeats, end on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import uuid
+from typing import Dict
+
+from vbmcd.commands.bmc import Bmc
+from vbmcd.config import Connection
+from vbmcd.machine.libvirt_link import LinkPool
+from vbmcd.machine.libvirt_machine import LibvirtMachine
+from vbmcd.rmcp.engine import Engine
+from vbmcd.supervisor.spawner import WorkerSpec
+from vbmcd.worker import wire
+from vbmcd.worker.endpoint import Endpoint
+from vbmcd.worker.link import SupervisorLink
+from vbmcd.worker.udp import UdpSocket
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 3.0
+"""What a command under way has to finish when the daemon stops; the whole stop may take 5 s."""
+
+_GUIDS = uuid.UUID("6b1a7c1e-5a0c-5c8e-9d5e-4f4f2c9a7b11")
+"""Name space of the GUID in a login (13.21), which must not depend on libvirt being there."""
+
+
+class Worker:
+    """Endpoints by instance name."""
+
+    def __init__(self, link: SupervisorLink, loop: asyncio.AbstractEventLoop) -> None:
+        self._link = link
+        self._loop = loop
+        self._pool = LinkPool()
+        self._endpoints: Dict[str, Endpoint] = {}
+        self._links: Dict[str, Connection] = {}
+
+    async def serve(self, stopped: asyncio.Event) -> None:
+        """Until `stopped`, or until one of the two tasks fails: then the supervisor starts anew."""
+        tasks = [asyncio.ensure_future(one) for one in (self._follow(), self._heartbeat(), stopped.wait())]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await self._shut_down()
+        for task in done:
+            task.result()
+
+    async def _follow(self) -> None:
+        while True:
+            message = await self._link.receive()
+            if message["type"] == "assign":
+                await self._assign(message)
+
+    async def _assign(self, message: wire.Message) -> None:
+        add, remove = wire.parse_assign(message)
+        for name in remove:
+            self._drop(name)
+        for one in add:
+            self._drop(one.instance.name)
+            sock = UdpSocket(await self._link.socket_of(one.token))
+            self._endpoints[one.instance.name] = Endpoint(self._make_bmc(one), sock, self._loop)
+        await self._link.send({"type": "serving", "tokens": [one.token for one in add]})
+
+    def _make_bmc(self, one: wire.Assignment) -> Bmc:
+        instance = one.instance
+        link = self._pool.acquire(instance.connection)
+        self._links[instance.name] = instance.connection
+        engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
+        bmc = Bmc(instance, engine, LibvirtMachine(link, instance.domain), self._link.keep_boot)
+        bmc.boot.restore(one.boot)
+        return bmc
+
+    def _drop(self, name: str) -> None:
+        endpoint = self._endpoints.pop(name, None)
+        if endpoint is None:
+            return
+        endpoint.stop()
+        self._pool.release(self._links.pop(name))
+
+    async def _heartbeat(self) -> None:
+        while True:
+            now = self._loop.time()
+            for endpoint in self._endpoints.values():
+                endpoint.expire(now)
+            await self._link.send(
+                {
+                    "type": "heartbeat",
+                    "instances": len(self._endpoints),
+                    "sessions": sum(one.bmc.engine.session_count for one in self._endpoints.values()),
+                    "commands": sum(one.commands for one in self._endpoints.values()),
+                }
+            )
+            await asyncio.sleep(wire.HEARTBEAT_SECONDS)
+
+    async def _shut_down(self) -> None:
+        endpoints = list(self._endpoints.values())
+        for endpoint in endpoints:
+            endpoint.stop()
+        if endpoints:
+            await asyncio.wait(
+                [asyncio.ensure_future(one.drain(DRAIN_SECONDS)) for one in endpoints], timeout=DRAIN_SECONDS
+            )
+        await self._pool.close()
+
+
+async def _main(spec: WorkerSpec, channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    link = SupervisorLink(spec, channel)
+    link.start(loop)
+    try:
+        await Worker(link, loop).serve(stopped)
+    finally:
+        link.close()
+
+
+def main(spec: WorkerSpec, channel: socket.socket) -> None:
+    """Entry of a forked worker; returns when it has ended in good order."""
+    try:
+        asyncio.run(_main(spec, channel))
+    except Exception:
+        log.exception("the worker ends", extra={"fields": {"worker": spec.name}})
+        raise

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages between supervisor and workers: JSON objects over ZMQ, on a socket only the daemon can open.
+
+Down: ``assign`` (desired state). Up: ``hello``, ``serving``, ``heartbeat``, ``keep_boot``. Descriptors pass
+beside them (``supervisor.sockets``), paired by token.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+from vbmcd.config import Instance
+from vbmcd.documents import instance_from_file, instance_to_file
+
+HEARTBEAT_SECONDS = 1.0
+
+Message = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One instance that a worker is to serve, on the socket that came with `token`."""
+
+    instance: Instance
+    token: int
+    boot: bytes
+    """Boot options kept for it; empty when there are none."""
+
+    def to_wire(self) -> Message:
+        return {"instance": instance_to_file(self.instance), "token": self.token, "boot": self.boot.hex()}
+
+    @classmethod
+    def from_wire(cls, wire: Message) -> Assignment:
+        return cls(instance_from_file(wire["instance"]), int(wire["token"]), bytes.fromhex(wire["boot"]))
+
+
+def assign(add: List[Assignment], remove: List[str]) -> Message:
+    """Serve `add`, in place of an older assignment of the same name; stop serving `remove`."""
+    return {"type": "assign", "add": [one.to_wire() for one in add], "remove": remove}
+
+
+def parse_assign(message: Message) -> Tuple[List[Assignment], List[str]]:
+    return [Assignment.from_wire(one) for one in message["add"]], list(message["remove"])
+
+
+def encode(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def decode(raw: bytes) -> Message:
+    message = json.loads(raw)
+    if not isinstance(message, dict):
+        raise ValueError("a message that is no object")
+    return message
