@@ -60,7 +60,7 @@ class Watcher(Protocol):
     """Who wants to know that a domain may have changed (LibvirtMachine)."""
 
     def changed(self) -> None:
-        """A lifecycle event of the domain; or the connection came or went, and events may have been missed."""
+        """A lifecycle event of the domain; or the connection was lost, and events will be missed."""
 
 
 class LibvirtLink:
@@ -127,7 +127,7 @@ class LibvirtLink:
         """Give the connection up for good, without waiting for anything."""
         self._keeper.cancel()
         self._settled.set()
-        live = self._live
+        live, self._live = self._live, None
         if live is not None:
             self._lost(live)
             live.reads.forget()
@@ -212,11 +212,6 @@ class LibvirtLink:
         if not watchers:
             del self._watchers[domain]
 
-    def _everything_changed(self) -> None:
-        for watchers in list(self._watchers.values()):
-            for watcher in list(watchers):
-                watcher.changed()
-
     async def _keep(self) -> None:
         """Connect, wait until the connection is lost, and so on until close()."""
         while True:
@@ -225,7 +220,6 @@ class LibvirtLink:
                 self._live = live
                 live.answers()
                 self._settled.set()
-                self._everything_changed()
                 _log.info("connected to libvirt at %s", self.uri)
             await live.lost.wait()
             await asyncio.sleep(_jittered(_BACKOFF[0]))
@@ -297,7 +291,10 @@ class LibvirtLink:
         if live is self._live:
             self._live = None
             _log.warning("lost the connection to libvirt at %s", self.uri)
-            self._everything_changed()
+        # Once is enough: while nothing is connected nothing can be read, so nothing is cached either.
+        for watchers in list(self._watchers.values()):
+            for watcher in list(watchers):
+                watcher.changed()
 
     def _dispose(self, live: _Live) -> None:
         """Refuse its calls, and close it in a thread of its own: calls that are stuck in it hold that up."""

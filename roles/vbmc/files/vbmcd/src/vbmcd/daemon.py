@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``vbmcd`` command: options, the lock, the spawner, and then the supervisor's loop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, List, Optional
+
+from vbmcd import __version__, log, paths, process
+from vbmcd.errors import VbmcError
+from vbmcd.store import Store
+from vbmcd.supervisor.placement import Placement, parse_placement
+
+if TYPE_CHECKING:
+    from vbmcd.supervisor.spawner import Spawner
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The daemon's own settings; all come from the command line."""
+
+    state_dir: Path
+    socket: Path
+    placement: Placement
+    foreground: bool
+    log_level: str
+
+
+def parse_options(arguments: Optional[List[str]] = None) -> Options:
+    parser = argparse.ArgumentParser(prog="vbmcd", description="Virtual BMCs for libvirt domains.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--foreground", action="store_true", help="stay in the foreground, log to stderr")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help=f"default: {paths.state_dir()}")
+    parser.add_argument("--socket", type=Path, metavar="FILE", help=f"control socket; default: {paths.socket_path()}")
+    parser.add_argument(
+        "--workers", type=parse_placement, default="auto", metavar="N",
+        help="auto (one a core, at most 4), a number, or instance (a process per BMC); default: auto",
+    )  # fmt: skip
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    given = parser.parse_args(arguments)
+    return Options(
+        state_dir=given.state_dir or paths.state_dir(),
+        socket=given.socket or paths.socket_path(),
+        placement=given.workers,
+        foreground=given.foreground,
+        log_level=given.log_level,
+    )
+
+
+def daemonize() -> int:
+    """Leave the terminal: two forks and a session between (setsid(2)).
+
+    The first process stays until the daemon says through the returned descriptor that it is ready, and
+    ends with 1 if it ends without that; what it has to say until then goes to the terminal.
+    """
+    ready, told = os.pipe()
+    if os.fork():
+        os.close(told)
+        os._exit(0 if os.read(ready, 1) else 1)
+    os.close(ready)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    return told
+
+
+def tell_ready(descriptor: int) -> None:
+    """Let the first process end well, and let go of the terminal."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.write(descriptor, b"1")
+    os.close(descriptor)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Entry point. Returns when the daemon was told to stop; 1 when it can't start."""
+    options = parse_options(arguments)
+    log.configure(options.log_level)
+    try:
+        return start(options)
+    except VbmcError as error:
+        print(f"vbmcd: {error}", file=sys.stderr)
+        return 1
+
+
+def start(options: Options) -> int:
+    """Take the lock, then serve. Raises VbmcError: another daemon has it, or a folder can't be used."""
+    socket = Path(os.path.abspath(options.socket))
+    paths.check_socket_path(paths.workers_socket(socket))
+    store = Store(options.state_dir)
+    store.lock(str(socket))
+    on_ready: Callable[[], None] = lambda: None  # noqa: E731 - the quiet default
+    if not options.foreground:
+        told = daemonize()
+        store.lock(str(socket))
+        on_ready = lambda: tell_ready(told)  # noqa: E731 - the other half of daemonize()
+    # Imported this late so that a second daemon, which only says who is first, costs little.
+    from vbmcd.supervisor.spawner import Spawner
+    from vbmcd.worker.main import main as worker_main
+
+    process.set_name("vbmcd")
+    process.raise_file_limit()
+    spawner = Spawner(worker_main, release=store.close)
+    if not asyncio.run(_run(options, store, socket, spawner, on_ready)):
+        # Without its spawner it can't start a worker again, nor fork another beside ZMQ's threads. So it
+        # begins anew: same pid, same options, the instances from the state folder.
+        logger.critical("the spawner died: vbmcd starts itself again")
+        os.waitpid(spawner.pid, 0)
+        os.execv(sys.executable, [sys.executable, "-m", "vbmcd.daemon", *sys.argv[1:], "--foreground"])
+    return 0
+
+
+async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, on_ready: Callable[[], None]) -> bool:
+    """False when the spawner was lost."""
+    from vbmcd.supervisor.main import Supervisor
+
+    supervisor = Supervisor(store, socket, options.placement, spawner)
+    await supervisor.run(on_ready)
+    return not supervisor.spawner_lost
+
+
+if __name__ == "__main__":
+    sys.exit(main())

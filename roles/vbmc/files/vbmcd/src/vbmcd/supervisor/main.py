@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The supervisor's loop: everything it is made of, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Callable
+
+from vbmcd.background import Background
+from vbmcd.control.server import ControlServer, prepare_folder
+from vbmcd.errors import VbmcError
+from vbmcd.paths import workers_socket
+from vbmcd.store import Store
+from vbmcd.supervisor.fleet import Fleet
+from vbmcd.supervisor.placement import Placement
+from vbmcd.supervisor.service import Service
+from vbmcd.supervisor.spawner import Spawner
+from vbmcd.supervisor.workers import Workers
+from vbmcd.worker import wire
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """One run of the daemon. Made inside of the running loop; the spawner comes from before it."""
+
+    def __init__(self, store: Store, socket: Path, placement: Placement, spawner: Spawner) -> None:
+        prepare_folder(socket)
+        self._socket = socket
+        self._spawner = spawner
+        self._stop = asyncio.Event()
+        self._background = Background()
+        self._fleet = Fleet(placement, lambda name: self._service.boot_of(name))
+        self._service = Service(store, self._fleet, str(socket), self._stop.set)
+        self._workers = Workers(spawner, workers_socket(socket), self._fleet.on_up, self._on_message)
+        self._server = ControlServer(socket, self._service.handle)
+        self.spawner_lost = False
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve until told to stop. Raises VbmcError when the state folder can't be read."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._background.start(self._reload()))
+        loop.add_reader(self._spawner.fileno(), self._lose_spawner)
+        self._fleet.start(self._workers)
+        hearing = loop.create_task(self._workers.listen())
+        serving = loop.create_task(self._serve(on_ready))
+        stopping = loop.create_task(self._wait_for_stop())
+        done, _pending = await asyncio.wait([hearing, serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        log.info("vbmcd stops")
+        serving.cancel()
+        await self._server.finish()
+        # Heard to the end: a command under way may still want its boot flags stored.
+        await self._workers.stop_all()
+        hearing.cancel()
+        self._fleet.close()
+        for task in done:
+            task.result()
+
+    async def _serve(self, on_ready: Callable[[], None]) -> None:
+        await self._service.load()
+        log.info("vbmcd is ready", extra={"fields": {"pid": os.getpid(), "socket": self._socket}})
+        on_ready()
+        await asyncio.gather(self._server.serve(), self._workers.watch(), self._fleet.retry())
+
+    async def _wait_for_stop(self) -> None:
+        await self._stop.wait()
+
+    async def _reload(self) -> None:
+        try:
+            await self._service.load()
+        except VbmcError as error:
+            log.error(str(error))
+
+    def _lose_spawner(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._spawner.fileno())
+        self.spawner_lost = True
+        self._stop.set()
+
+    async def _on_message(self, worker: str, message: wire.Message) -> None:
+        if message["type"] == "serving":
+            self._fleet.on_serving(message["tokens"])
+        elif message["type"] == "keep_boot":
+            # Beside the loop that hears the workers: a slow disk must not make them look hung.
+            self._background.start(self._keep_boot(worker, message))
+
+    async def _keep_boot(self, worker: str, message: wire.Message) -> None:
+        error = ""
+        try:
+            await self._service.keep_boot(message["name"], bytes.fromhex(message["boot"]))
+        except VbmcError as failure:
+            error = str(failure)
+            log.error(error, extra={"fields": {"instance": message["name"]}})
+        await self._workers.send(worker, {"type": "kept", "id": message["id"], "error": error})

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""UDP sockets of the instances: bound and kept by the supervisor, handed to workers by SCM_RIGHTS.
+
+The supervisor keeps each one open, so that a dead worker loses no port, and a datagram waits in the
+kernel until its successor reads it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import socket
+from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
+
+from vbmcd.config import Instance
+from vbmcd.errors import VbmcError
+
+SCM_MAX_FD = 253
+"""Descriptors one message may carry (unix(7))."""
+
+RECEIVE_BUFFER = 64 * 1024
+
+
+class BindError(VbmcError):
+    """An endpoint that can't be had now."""
+
+    code = "bind"
+
+
+def bind(instance: Instance) -> socket.socket:
+    """A non-blocking UDP socket on the instance's endpoint. Raises BindError, which names the remedy."""
+    address, port = instance.endpoint
+    try:
+        return _bind(address, port)
+    except OSError as error:
+        if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            return bind_v4_wildcard(instance)
+        raise BindError(_explain(instance, error), instance=instance.name) from error
+
+
+def bind_v4_wildcard(instance: Instance) -> socket.socket:
+    """A host without IPv6: the wildcard, which is VirtualBMC's default, means all of IPv4."""
+    try:
+        return _bind("0.0.0.0", instance.port)  # noqa: S104 - the user asked for every address
+    except OSError as error:
+        raise BindError(_explain(instance, error), instance=instance.name) from error
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    v6 = ipaddress.ip_address(address).version == 6
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        if v6:
+            # '::' answers IPv4 as well, as VirtualBMC's does.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _explain(instance: Instance, error: OSError) -> str:
+    address, port = instance.endpoint
+    shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    remedies = {
+        errno.EADDRINUSE: "another program has it: end that one, or give the instance another port",
+        errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE: give it one above, or the right",
+        errno.EADDRNOTAVAIL: "no interface has this address: add it, or give the instance another",
+        errno.EMFILE: "the daemon's limit of open files is reached: raise it (LimitNOFILE=)",
+    }
+    remedy = remedies.get(error.errno or 0, error.strerror or str(error))
+    return f"instance {instance.name!r} can't listen on {shown}: {remedy}"
+
+
+def batches(sockets: Dict[int, socket.socket]) -> Iterator[Tuple[List[int], List[int]]]:
+    """Tokens and descriptors, as many at a time as one message carries."""
+    items = list(sockets.items())
+    for start in range(0, len(items), SCM_MAX_FD):
+        part = items[start : start + SCM_MAX_FD]
+        yield [token for token, _ in part], [sock.fileno() for _, sock in part]
+
+
+def send(channel: socket.socket, tokens: Sequence[int], descriptors: Iterable[int]) -> None:
+    """One batch over a worker's channel."""
+    socket.send_fds(channel, [json.dumps(list(tokens)).encode()], list(descriptors))
+
+
+def receive(channel: socket.socket) -> Dict[int, socket.socket]:
+    """One batch in the worker; empty when the supervisor has closed the channel."""
+    data, descriptors, _flags, _address = socket.recv_fds(channel, 16 * SCM_MAX_FD, SCM_MAX_FD)
+    tokens = json.loads(data) if data else []
+    return {token: socket.socket(fileno=descriptor) for token, descriptor in zip(tokens, descriptors)}

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small process that forks the workers.
+
+The supervisor has a ZMQ context with threads, and a fork of a process with threads is not safe. So a
+spawner is forked first, while there is one thread and no context; it has everything a worker needs
+imported, and workers share that memory. A worker is forked twice, so that it becomes the supervisor's own
+child (which is a subreaper): the supervisor sees it end at once, and PR_SET_PDEATHSIG ends it with the
+supervisor's main thread, whatever becomes of the spawner.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+from dataclasses import asdict, dataclass
+from typing import Callable
+
+from vbmcd import process
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker is born with; all else comes over ZMQ."""
+
+    name: str
+    endpoint: str
+    """The ZMQ address of the supervisor."""
+
+
+WorkerMain = Callable[[WorkerSpec, socket.socket], None]
+
+_MAX_REQUEST = 4096
+
+
+class Spawner:
+    """The supervisor's handle of its spawner."""
+
+    def __init__(self, main: WorkerMain, release: Callable[[], None]) -> None:
+        """Fork it. Must be called on the main thread, before any other thread or ZMQ context.
+
+        `main` runs in each worker; `release` drops in the spawner what only the supervisor may hold.
+        """
+        process.adopt_orphans()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        supervisor = os.getpid()
+        # Out of the collector's sight, these pages stay shared (gc.freeze, CPython docs).
+        gc.collect()
+        gc.freeze()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._socket.close()
+            release()
+            _serve(theirs, supervisor, main)
+        theirs.close()
+
+    def spawn(self, spec: WorkerSpec, channel: socket.socket) -> int:
+        """Fork a worker that holds `channel`; its pid. Raises OSError when the spawner is gone."""
+        socket.send_fds(self._socket, [json.dumps(asdict(spec)).encode()], [channel.fileno()])
+        answer = self._socket.recv(64)
+        if not answer:
+            raise ConnectionResetError("the spawner is gone")
+        return int(answer)
+
+    def fileno(self) -> int:
+        """Readable when the spawner has ended."""
+        return self._socket.fileno()
+
+
+def _serve(requests: socket.socket, supervisor: int, main: WorkerMain) -> None:
+    process.die_with(supervisor)
+    process.set_name("vbmcd-spawner")
+    # A terminal's Ctrl-C reaches the whole group; the supervisor alone decides about an end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while True:
+        data, descriptors, _flags, _address = socket.recv_fds(requests, _MAX_REQUEST, 1)
+        if not data:
+            os._exit(0)
+        intermediate = os.fork()
+        if intermediate == 0:
+            _fork_worker(requests, supervisor, main, WorkerSpec(**json.loads(data)), descriptors[0])
+        os.close(descriptors[0])
+        os.waitpid(intermediate, 0)
+
+
+def _fork_worker(requests: socket.socket, supervisor: int, main: WorkerMain, spec: WorkerSpec, descriptor: int) -> None:
+    worker = os.fork()
+    if worker:
+        requests.send(str(worker).encode())
+        os._exit(0)
+    status = 1
+    try:
+        requests.close()
+        process.die_with(supervisor)
+        process.set_name(f"vbmcd-{spec.name}")
+        main(spec, socket.socket(fileno=descriptor))
+        status = 0
+    finally:
+        # Never back into the supervisor's stack, whose copy this process has.
+        os._exit(status)
