@@ -369,7 +369,7 @@ def converge(module: AnsibleModule, client: VbmcClient, specs: List[Dict[str, An
     except VbmcUnavailable as error:
         if not module.check_mode:
             raise
-        module.warn(f"{error} All that is wanted is taken for changed, and nothing was checked.")
+        module.warn(f"{error}. All that is wanted is taken for changed, and nothing was checked.")
         return all_changed(specs)
 
 
