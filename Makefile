@@ -111,5 +111,6 @@ COLLECTION_SOURCES := $(shell find galaxy.yml README.md LICENSE meta plugins rol
 $(STAMPS)/collection: $(STAMPS)/lab $(COLLECTION_SOURCES)
 	rm -rf .cache/dist
 	ansible-galaxy collection build --output-path .cache/dist
-	ansible-galaxy collection install --force --no-deps --offline --collections-path $(COLLECTIONS) .cache/dist/*.tar.gz
+	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ansible-galaxy collection install --force --no-deps --offline \
+	    --collections-path $(COLLECTIONS) .cache/dist/*.tar.gz
 	mkdir -p $(@D) && touch $@

@@ -20,8 +20,8 @@ if [[ -n $rubbish ]]; then
     exit 1
 fi
 
-ansible-galaxy collection install --offline --collections-path "$work" "$tarball"
 export ANSIBLE_COLLECTIONS_PATH=$work
+ansible-galaxy collection install --offline --collections-path "$work" "$tarball"
 listed=$(ansible-doc --list --type module baremetal.lab | cut -d ' ' -f 1)
 expected=$(printf '%s\n' plugins/modules/*.py | sed 's,.*/,baremetal.lab.,; s/\.py$//')
 if [[ $listed != "$expected" ]]; then
