@@ -224,7 +224,7 @@ def test_show_of_several_says_whose_property_it_is(vbmc: Vbmc) -> None:
 def test_status_shows_daemon_and_workers(vbmc: Vbmc) -> None:
     out = vbmc("status", "-f", "value").out
     assert "pid 6\n" in out
-    assert "worker-1 pid 7, 2 instances, heard 0.1 s ago\n" in out
+    assert "worker worker-1 pid 7, 2 instances, heard 0.1 s ago\n" in out
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_with_json_a_failed_instance_is_in_the_result(vbmc: Vbmc, folder: Path) 
     vbmc.daemon.failing = {"two": "taken"}
     (folder / "file").write_text("[{name: two, state: stopped}]")
     done = vbmc("apply", str(folder / "file"), "-f", "json")
-    assert (done.code, done.json["instances"][0]["error"]) == (0, "taken")
+    assert (done.code, done.json["instances"][0]["error"]) == (1, "taken")
     done = vbmc("apply", str(folder / "file"))
     assert (done.code, done.err) == (1, "instance 'two': taken\n")
 

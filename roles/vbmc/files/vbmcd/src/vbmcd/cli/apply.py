@@ -36,7 +36,8 @@ class _Converge(VbmcLister):
         return COLUMNS, self.ask("apply", {"instances": specs, "check": options.check, **more})
 
     def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> int:
-        """As JSON all of the result, for programs, which find failed instances in it; otherwise a table."""
+        """As JSON all of the result, for programs; otherwise a table."""
+        self.complain_of_failed(data)
         if parsed_args.formatter == "json":
             json.dump(data, self.app.stdout, indent=2)
             self.app.stdout.write("\n")
@@ -45,7 +46,6 @@ class _Converge(VbmcLister):
             (one["name"], one["changed"], ", ".join(one["actions"]), one["address"] or "", one["port"] or "")
             for one in data["instances"]
         ]
-        self.complain_of_failed(data)
         return super().produce_output(parsed_args, column_names, rows)
 
 
