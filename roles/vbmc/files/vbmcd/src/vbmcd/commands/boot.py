@@ -73,7 +73,7 @@ class BootFlags:
         device = DEVICES.get(self.selector)
         words = [device.value if device else f"{self.selector:X}h"]
         words.append("persistent" if self.raw[0] & PERSISTENT else "once")
-        return " ".join(words + ["efi"] if self.raw[0] & EFI else words)
+        return " ".join([*words, "efi"] if self.raw[0] & EFI else words)
 
     def override(self) -> Optional[BootOverride]:
         """What the flags ask of the next start; None: as the machine is configured.
