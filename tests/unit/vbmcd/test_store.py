@@ -23,7 +23,7 @@ from vbmcd.config import Instance, User
 from vbmcd.documents import instance_to_file
 from vbmcd.errors import StateError
 from vbmcd.paths import escape
-from vbmcd.store import Loaded, Store
+from vbmcd.store import Loaded, Store, holder_of
 
 ONE = Instance("one", "one", 6230)
 TWO = Instance("two", "two", 6231, users=(User("admin", "secret"),), active=True)
@@ -229,6 +229,12 @@ def test_a_second_daemon_is_refused_and_told_of_the_first(store: Store) -> None:
     assert f"process id {os.getpid()}" in str(caught.value)
     assert "/run/first.sock" in str(caught.value)
     assert str(store.path) in str(caught.value)
+
+
+def test_who_serves_a_folder_can_be_asked_from_outside(store: Store) -> None:
+    assert holder_of(store.path) is None
+    store.lock("/run/first.sock")
+    assert holder_of(store.path) == (os.getpid(), "/run/first.sock")
 
 
 def test_a_closed_lock_is_free(store: Store) -> None:

@@ -235,6 +235,18 @@ class Store:
                 raise _failed("tidy", folder, error) from error
 
 
+def holder_of(state_dir: Path) -> Optional[Tuple[int, str]]:
+    """Process id and socket of the daemon that serves `state_dir`; None if there is none."""
+    try:
+        descriptor = os.open(state_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _read_holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def contradictions(instances: Dict[str, Instance]) -> Dict[str, str]:
     """Names of instances whose endpoint belongs to one before them, with the reason."""
     endpoints = Endpoints()

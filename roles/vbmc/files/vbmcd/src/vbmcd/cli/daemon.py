@@ -19,8 +19,6 @@ from vbmcd.errors import DaemonUnavailable
 
 LOG_FILE = "vbmcd.log"
 _START_TIMEOUT = 15.0
-_RIVAL_TIMEOUT = 2.0
-"""Seconds that another daemon, started at the same time, gets to answer after ours gave way to it."""
 _POLL = 0.02
 
 
@@ -53,17 +51,23 @@ def _start(client: ControlClient, state_dir: Path) -> None:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
         )
         deadline = time.monotonic() + _START_TIMEOUT
-        ended = False
         while not client.is_listening():
-            if not ended and daemon.poll() is not None:
-                ended, deadline = True, time.monotonic() + _RIVAL_TIMEOUT
-            if time.monotonic() >= deadline:
+            gave_up = daemon.poll() is not None and not _is_starting(client, state_dir)
+            if gave_up or time.monotonic() >= deadline:
                 raise DaemonUnavailable(_why(daemon, log, told_before, Path(state_dir) / LOG_FILE))
             time.sleep(_POLL)
         # It is meant to go on: no warning that it does.
         daemon.returncode = 0
     finally:
         os.close(log)
+
+
+def _is_starting(client: ControlClient, state_dir: Path) -> bool:
+    """Whether another daemon, started at the same time, is about to listen; ours gave way to it then."""
+    from vbmcd.store import holder_of
+
+    holder = holder_of(state_dir)
+    return holder is not None and holder[1] == str(client.socket_path)
 
 
 def _open_log(state_dir: Path) -> int:
