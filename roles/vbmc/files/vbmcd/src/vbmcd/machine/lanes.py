@@ -66,8 +66,7 @@ class Lane:
                 raise Busy(f"{self._name}: the connection was closed")
             if done:
                 return future.result()
-            if job.started is None and not patient:
-                future.cancel()
+            if not patient and job.future.cancel():
                 raise Busy(f"{self._name}: the calls before took more than {deadline:g} s")
             if patient:
                 began = time.monotonic() if job.started is None else job.started

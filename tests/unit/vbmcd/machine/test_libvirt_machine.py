@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The libvirt machine and its link over libvirt's own test driver, in process and without root."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rig.waiting import eventually_async
+from vbmcd.config import Connection
+from vbmcd.machine import libvirt_actions
+from vbmcd.machine.base import Action, BootDevice, BootOverride, Busy, MachineError, Unsupported, WrongState
+from vbmcd.machine.libvirt_link import LibvirtLink, LinkPool
+from vbmcd.machine.libvirt_machine import LibvirtMachine
+
+UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+NODE = """<node><domain type='test'><name>one</name><uuid>{uuid}</uuid><memory>8192</memory>
+<os><type>hvm</type><boot dev='hd'/></os><devices>
+<disk type='file' device='disk'><source file='/x'/><target dev='vda'/></disk>
+<interface type='network'><source network='default'/></interface>
+<graphics type='vnc' passwd='s3cret'/></devices></domain></node>"""
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Connection:
+    """A test driver node of the test's own, with one running domain."""
+    file = tmp_path / "node.xml"
+    file.write_text(NODE.format(uuid=UUID))
+    return Connection(f"test://{file}")
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[LinkPool]:
+    pool = LinkPool()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def link(pool: LinkPool, connection: Connection) -> LibvirtLink:
+    return pool.acquire(connection)
+
+
+@pytest.fixture
+async def machine(link: LibvirtLink) -> LibvirtMachine:
+    return LibvirtMachine(link, "one")
+
+
+async def test_the_first_read_waits_for_the_connection(machine: LibvirtMachine) -> None:
+    assert await machine.is_on()
+
+
+async def test_it_reads_its_own_writes(machine: LibvirtMachine) -> None:
+    for action, on in [(Action.OFF, False), (Action.ON, True), (Action.CYCLE, True), (Action.SOFT, False)]:
+        await machine.control(action)
+        assert await machine.is_on() is on, action
+
+
+@pytest.mark.parametrize(("action", "first"), [(Action.OFF, Action.OFF), (Action.ON, Action.ON)])
+async def test_what_is_so_already_does_nothing(machine: LibvirtMachine, action: Action, first: Action) -> None:
+    await machine.control(first)
+    assert await machine.control(action, BootOverride(BootDevice.NETWORK)) is False
+
+
+@pytest.mark.parametrize("action", [Action.CYCLE, Action.RESET, Action.SOFT, Action.DIAGNOSTIC])
+async def test_a_machine_that_is_off_refuses(machine: LibvirtMachine, action: Action) -> None:
+    await machine.control(Action.OFF)
+    with pytest.raises(WrongState, match="'one' is off"):
+        await machine.control(action)
+
+
+async def test_what_the_driver_can_not_do_is_unsupported(machine: LibvirtMachine) -> None:
+    with pytest.raises(Unsupported, match="'one'"):
+        await machine.check_boot(BootOverride(BootDevice.DISK, efi=True))  # it has no domain capabilities
+
+
+async def test_a_domain_that_does_not_exist_is_named(link: LibvirtLink) -> None:
+    machine = LibvirtMachine(link, "nobody")
+    for attempt in (machine.is_on(), machine.control(Action.ON), machine.system_uuid()):
+        with pytest.raises(WrongState, match=f"{link.uri} has no domain 'nobody'"):
+            await attempt
+
+
+async def test_a_domain_may_come_later(link: LibvirtLink) -> None:
+    machine = LibvirtMachine(link, "late")
+    with pytest.raises(WrongState):
+        await machine.is_on()
+    await link.call("late", lambda c: c.defineXML(NODE[6:-7].format(uuid=uuid.uuid4()).replace("one", "late")) and None)
+    assert await machine.is_on() is False
+
+
+async def test_the_state_is_cached_until_an_event(
+    machine: LibvirtMachine, link: LibvirtLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    monkeypatch.setattr(
+        libvirt_actions, "is_on", lambda c, name: reads.append(name) or c.lookupByName(name).isActive() == 1
+    )
+    for _ in range(50):
+        assert await machine.is_on()
+    assert len(reads) == 1
+    await link.call("one", lambda c: c.lookupByName("one").destroy() and None)  # as another client would
+    await eventually_async(lambda: _is(machine, False), 5, "the event is seen")
+    assert len(reads) <= 3
+
+
+async def _is(machine: LibvirtMachine, on: bool) -> bool:
+    return await machine.is_on() is on
+
+
+async def test_the_uuid_is_the_domains(machine: LibvirtMachine) -> None:
+    assert await machine.system_uuid() == uuid.UUID(UUID)
+
+
+async def test_a_persistent_boot_device_is_kept_with_the_secret(machine: LibvirtMachine, link: LibvirtLink) -> None:
+    await machine.set_persistent_boot(BootOverride(BootDevice.NETWORK, persistent=True))
+    definition = await link.call("one", lambda c: c.lookupByName("one").XMLDesc(2 | 1))
+    assert definition.index("dev='network'") < definition.index("dev='hd'")
+    assert "s3cret" in definition
+
+
+async def test_check_boot_refuses_what_the_domain_has_not(machine: LibvirtMachine) -> None:
+    await machine.check_boot(BootOverride(BootDevice.DISK))
+    with pytest.raises(Unsupported, match="CD-ROM"):
+        await machine.check_boot(BootOverride(BootDevice.CDROM))
+
+
+async def test_one_power_command_at_a_time(machine: LibvirtMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = await asyncio.gather(machine.control(Action.CYCLE), machine.control(Action.CYCLE), return_exceptions=True)
+    assert [type(result) for result in results] == [bool, Busy]
+    assert await machine.control(Action.OFF) is False
+
+
+async def test_a_long_command_is_accepted_and_its_failure_logged(
+    machine: LibvirtMachine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slow(_connection: object, _name: str, _plan: object) -> None:
+        time.sleep(1.0)  # noqa: ASYNC251 - stands for a libvirt call, in a thread
+        raise WrongState("no such luck")
+
+    monkeypatch.setattr(libvirt_actions, "execute", slow)
+    began = time.monotonic()
+    assert await machine.control(Action.OFF) is False
+    assert time.monotonic() - began < 0.9
+    with pytest.raises(Busy, match="earlier power command"):
+        await machine.control(Action.OFF)
+    await eventually_async(lambda: _logged(caplog, "no such luck"), 5, "the failure is logged")
+    assert await machine.is_on()
+
+
+async def _logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    return text in caplog.text
+
+
+async def test_no_libvirt_at_all_is_busy_and_quick(pool: LinkPool, tmp_path: Path) -> None:
+    uri = f"qemu:///system?socket={tmp_path}/nobody"
+    machine = LibvirtMachine(pool.acquire(Connection(uri)), "one")
+    with pytest.raises(Busy, match="is away"):
+        await machine.is_on()
+    for question in (machine.is_on, machine.system_uuid, lambda: machine.control(Action.ON)):
+        began = time.monotonic()
+        with pytest.raises(Busy):
+            await question()
+        assert time.monotonic() - began < 0.2
+
+
+async def test_a_link_is_shared_and_closed_with_its_last_user(pool: LinkPool, connection: Connection) -> None:
+    first, second = pool.acquire(connection), pool.acquire(connection)
+    assert first is second
+    pool.release(connection)
+    machine = LibvirtMachine(first, "one")
+    assert await machine.is_on()
+    pool.release(connection)
+    with pytest.raises(Busy):
+        await machine.is_on()
+    assert pool.acquire(connection) is not first
+
+
+async def test_a_thousand_machines_share_a_link(link: LibvirtLink) -> None:
+    machines = [LibvirtMachine(link, "one") for _ in range(1000)]
+    assert all(await asyncio.gather(*(machine.is_on() for machine in machines)))
+    await machines[0].control(Action.OFF)
+    await eventually_async(lambda: _all_off(machines), 5, "every machine has heard of it")
+
+
+async def _all_off(machines: list[LibvirtMachine]) -> bool:
+    return not any(await asyncio.gather(*(machine.is_on() for machine in machines)))
+
+
+async def test_nothing_but_machine_errors_leaves(link: LibvirtLink) -> None:
+    for name in ("", "x" * 5000, "ü/../\n"):
+        with pytest.raises(MachineError):
+            await LibvirtMachine(link, name).is_on()
