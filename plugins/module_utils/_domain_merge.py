@@ -12,7 +12,14 @@ from typing import AbstractSet, Dict, FrozenSet, List, Optional, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils import _domain_rules as rules
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_normal import same_value
-from ansible_collections.baremetal.lab.plugins.module_utils._xml import MASK, canonical, is_secret, leaf, masked, one_line
+from ansible_collections.baremetal.lab.plugins.module_utils._xml import (
+    MASK,
+    canonical,
+    is_secret,
+    leaf,
+    masked,
+    one_line,
+)
 
 
 @dataclass(frozen=True)

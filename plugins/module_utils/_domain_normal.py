@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import re
 import xml.etree.ElementTree as ET
-from typing import FrozenSet, List, Optional
+from typing import FrozenSet, List, Optional, Set
 
 from ansible_collections.baremetal.lab.plugins.module_utils import _domain_rules as rules
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
@@ -110,7 +110,7 @@ def _integer(text: str) -> Optional[int]:
 
 def _numbers(text: str) -> Optional[FrozenSet[int]]:
     """The set behind '0-3,^2,8'; None where it is no such list."""
-    numbers = set()
+    numbers: Set[int] = set()
     for part in text.replace(" ", "").split(","):
         first, _dash, last = part.lstrip("^").partition("-")
         if not first.isdigit() or not (last or first).isdigit():

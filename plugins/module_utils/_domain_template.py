@@ -80,10 +80,12 @@ class Template:
     nics: Optional[Tuple[Nic, ...]] = None
     graphics: Optional[str] = None
     owner: Optional[str] = None
+    serial: bool = False
+    """Whether to have a serial console, as every new domain does."""
 
     def scope(self) -> Scope:
         """What the options speak of; the rest of an existing domain is none of the template's business."""
-        kinds = {"serial"}
+        kinds = set()
         if self.disks is not None:
             kinds.add("disk")
         if self.nics is not None:
@@ -119,6 +121,7 @@ def defaults(template: Template, host: Host) -> Template:
         nics=template.nics or (),
         graphics=template.graphics or "none",
         owner=template.owner,
+        serial=True,
     )
 
 
@@ -150,7 +153,8 @@ def render(template: Template, sources: Sequence[Optional[DiskSource]], current_
     devices = ET.SubElement(domain, "devices")
     devices.extend(_disks(template, sources))
     devices.extend(_nics(template))
-    ET.SubElement(devices, "serial", {"type": "pty"})
+    if template.serial:
+        ET.SubElement(devices, "serial", {"type": "pty"})
     if template.graphics not in (None, "none"):
         graphics = ET.SubElement(devices, "graphics", {"type": template.graphics or "", "autoport": "yes"})
         ET.SubElement(graphics, "listen", {"type": "address", "address": "127.0.0.1"})

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring domains to what a task wants, over one connection: first every definition, then every state.
+
+Called by the module `domain`. In check mode the same plans are made and none is carried out. An item that
+fails keeps its error and holds up no other.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from ansible_collections.baremetal.lab.plugins.module_utils import _domain_facts as facts
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_definition import Definition, Definitions
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_disks import Volumes
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_merge import Difference
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_removal import Removal
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_request import Request
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_state import (
+    ABSENT,
+    RESULTS,
+    SHUT_OFF,
+    Power,
+    state_of,
+    steps,
+)
+from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
+from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import libvirt, reason
+
+_AT_ONCE = 8
+"""Starts and stops that libvirt is asked for at once: QEMU takes a third of a second for one."""
+
+
+@dataclass
+class Outcome:
+    """What became of one item, or would."""
+
+    name: str
+    uuid: Optional[str] = None
+    state: str = ABSENT
+    actions: List[str] = field(default_factory=list)
+    differences: List[Difference] = field(default_factory=list)
+    restart_required: List[str] = field(default_factory=list)
+    macs: List[str] = field(default_factory=list)
+    disks: List[Dict[str, Any]] = field(default_factory=list)
+    error: Optional[str] = None
+    before: str = ""
+    after: str = ""
+    warnings: List[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.actions)
+
+    def document(self) -> Dict[str, Any]:
+        """As plain values, for the module's result."""
+        result = asdict(self)
+        for key in ("before", "after", "warnings"):
+            del result[key]
+        return {**result, "changed": self.changed}
+
+
+@dataclass
+class _Item:
+    request: Request
+    outcome: Outcome
+    domain: Optional[Any] = None
+    definition: Optional[Definition] = None
+    fresh_start: bool = False
+
+
+class Converger:
+    """One task's work. `wait_timeout` is in seconds, for all shutdowns together."""
+
+    def __init__(self, connection: Any, check: bool, wait_timeout: float) -> None:
+        self._connection = connection
+        self._check = check
+        self._wait_timeout = wait_timeout
+        self._power = Power()
+        self._volumes = Volumes(connection)
+
+    def converge(self, requests: Sequence[Request]) -> List[Outcome]:
+        known = {domain.name(): domain for domain in self._connection.listAllDomains()}
+        items = [_Item(request, Outcome(request.name), known.get(request.name)) for request in requests]
+        definitions = Definitions(self._connection, self._volumes, known.values())
+        removal = Removal(self._volumes, known, [request.name for request in requests if request.state == ABSENT])
+        self._each(items, lambda item: self._define(item, definitions))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            removal.prepare([item.request for item in items])
+            list(pool.map(lambda item: self._guarded(item, lambda it: self._bring_to_state(it, removal)), items))
+        self._await_shutdowns(items)
+        self._each(items, self._observe)
+        return [item.outcome for item in items]
+
+    def _each(self, items: Sequence[_Item], work: Callable[[_Item], None]) -> None:
+        for item in items:
+            self._guarded(item, work)
+
+    def _guarded(self, item: _Item, work: Callable[[_Item], None]) -> None:
+        """Do one item's work, unless it has failed already."""
+        if item.outcome.error is not None:
+            return
+        try:
+            work(item)
+        except LabError as error:
+            item.outcome.error = str(error)
+        except libvirt.libvirtError as error:
+            item.outcome.error = "libvirt refused work on domain '%s': %s: correct that and run again" % (
+                item.request.name,
+                reason(error),
+            )
+
+    def _define(self, item: _Item, definitions: Definitions) -> None:
+        if item.request.state == ABSENT:
+            return
+        outcome = item.outcome
+        definition = item.definition = definitions.plan(item.request, item.domain)
+        outcome.warnings.extend(definition.warnings)
+        outcome.differences.extend(definition.differences)
+        outcome.before, outcome.after = definition.diff()
+        if not self._check:
+            item.domain = definitions.apply(definition, outcome.actions)
+            outcome.warnings.extend(definition.warnings_after)
+        else:
+            outcome.actions.extend(definition.actions())
+
+    def _bring_to_state(self, item: _Item, removal: Removal) -> None:
+        outcome = item.outcome
+        if item.request.state == ABSENT:
+            plan = removal.plan(item.request, item.domain)
+            outcome.warnings.extend(plan.warnings)
+            outcome.before = plan.before
+            if self._check:
+                outcome.actions.extend(plan.actions())
+            else:
+                removal.apply(plan, outcome.actions, self._power)
+            return
+        found = SHUT_OFF if item.domain is None else state_of(item.domain)
+        for step in steps(item.request.state, found):
+            item.fresh_start = item.fresh_start or step.startswith("start")
+            if not self._check:
+                self._power.take(step, item.domain)
+            outcome.actions.append(step)
+            outcome.differences[:] = [other for other in outcome.differences if other.path != "state"]
+            outcome.differences.append(Difference("state", found, RESULTS[item.request.state]))
+
+    def _await_shutdowns(self, items: Sequence[_Item]) -> None:
+        if self._check:
+            return
+        begun = {
+            item.request.name: item
+            for item in items
+            if "shutdown" in item.outcome.actions and item.outcome.error is None and item.domain is not None
+        }
+        errors = self._power.await_off([item.domain for item in begun.values()], self._wait_timeout)
+        for name, error in errors.items():
+            begun[name].outcome.error = str(error)
+
+    def _observe(self, item: _Item) -> None:
+        """Fill in how the domain is now; in check mode, how it would be."""
+        outcome, definition = item.outcome, item.definition
+        if definition is None:
+            return
+        described = definition.merged
+        found = SHUT_OFF if item.domain is None else state_of(item.domain)
+        outcome.state = found
+        if self._check:
+            outcome.state = RESULTS.get(item.request.state, found)
+        elif found == ABSENT:
+            return  # it was transient, and has ended
+        elif item.domain is not None:
+            described = definition.read(item.domain)
+        outcome.uuid = described.findtext("uuid")
+        outcome.macs = facts.macs(described)
+        outcome.disks = facts.disks(described)
+        stays_up = outcome.state != SHUT_OFF and not (self._check and item.fresh_start)
+        if item.domain is not None and found != SHUT_OFF and stays_up:
+            outcome.restart_required = definition.waiting_for_restart(item.domain)
