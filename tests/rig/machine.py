@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine without a hypervisor, for tests of what is in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from vbmcd.machine.base import Action, BootOverride, MachineError
+
+
+class ScriptedMachine:
+    """Implements ``vbmcd.machine.base.Machine``: does as it is told, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.uuid = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+        self.fails: MachineError | None = None
+        """Raised by whatever is asked next and later."""
+        self.gate: asyncio.Event | None = None
+        """What control() waits for, if a test wants it to take its time."""
+        self.calls: list[tuple[str, object]] = []
+
+    def _note(self, call: str, argument: object = None) -> None:
+        self.calls.append((call, argument))
+        if self.fails:
+            raise self.fails
+
+    async def is_on(self) -> bool:
+        self._note("is_on")
+        return self.on
+
+    async def control(self, action: Action, boot: BootOverride | None = None) -> bool:
+        self._note(action.value, boot)
+        if self.gate:
+            await self.gate.wait()
+        self.on = action not in (Action.OFF, Action.SOFT)
+        return boot is not None
+
+    async def check_boot(self, boot: BootOverride) -> None:
+        self._note("check_boot", boot)
+
+    async def set_persistent_boot(self, boot: BootOverride) -> None:
+        self._note("set_persistent_boot", boot)
+
+    async def system_uuid(self) -> uuid.UUID:
+        self._note("system_uuid")
+        return self.uuid
