@@ -28,8 +28,8 @@ class SequenceWindow:
 
     def __init__(self) -> None:
         self._highest = 0
-        self._seen = 0
-        """Bit n: `_highest - n` was seen."""
+        self._seen = 1
+        """Bit n: `_highest - n` was seen. Number 0 counts as seen: sessions start at 1 (6.12.13)."""
 
     def accept(self, sequence: int) -> bool:
         """Note `sequence` as seen; False when it was before, or lies outside of the window."""
