@@ -26,15 +26,27 @@ DEFAULTS: Dict[str, Any] = {
     "lab_vcpus": 1,
     "lab_disks": [{"size_gb": 10}],
     "lab_nics": [{"network": "default"}],
-    "lab_firmware": "bios",
     "lab_state": "present",
     "bmc_username": "admin",
     "hypervisor_pool_name": "lab",
 }
 """What holds where the inventory is silent. The last is the default of the role hypervisor."""
 
-DOMAIN_VARIABLES = ("memory_mb", "vcpus", "disks", "nics", "firmware", "state")
-"""Each is ``lab_<name>`` in the inventory and an item's option of the module domain."""
+DOMAIN_OPTIONS = (
+    "memory_mb",
+    "vcpus",
+    "disks",
+    "nics",
+    "state",
+    "type",
+    "arch",
+    "machine",
+    "firmware",
+    "boot",
+    "graphics",
+    "autostart",
+)
+"""Options of the module domain; a node has each as ``lab_<option>``. Without a default above it is the module's."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +125,12 @@ def _node(name: str, own: Mapping[str, Any], host: Mapping[str, Any]) -> Node:
     domain_name = own.get("lab_domain") or name
     owner = _value(own, "lab_name")
     domain = {"name": domain_name, "owner": owner}
-    for key in DOMAIN_VARIABLES:
-        domain[key] = _value(own, f"lab_{key}")
+    for option in DOMAIN_OPTIONS:
+        value = _value(own, f"lab_{option}")
+        if value is not None:
+            domain[option] = value
     pool = _value(host, "hypervisor_pool_name")
-    domain["disks"] = [{"pool": pool, **disk} for disk in domain["disks"]]
+    domain["disks"] = [_disk(disk, pool) for disk in domain["disks"]]
     state = "absent" if domain["state"] == "absent" else "started"
     bmc = {"name": name, "domain": domain_name, "owner": owner, "state": state}
     if host.get("hypervisor_uri"):
@@ -126,6 +140,12 @@ def _node(name: str, own: Mapping[str, Any], host: Mapping[str, Any]) -> Node:
         if value is not None:
             bmc[key] = int(value) if key == "port" else str(value)
     return Node(name, own["lab_hypervisor"], domain, bmc)
+
+
+def _disk(disk: Mapping[str, Any], pool: str) -> Dict[str, Any]:
+    """A disk in the hypervisor's pool, unless it says where it is or is a CD drive."""
+    made = "path" not in disk and disk.get("device", "disk") == "disk"
+    return {"pool": pool, **disk} if made else dict(disk)
 
 
 def _node_problems(

@@ -35,7 +35,6 @@ def test_a_node_takes_the_defaults_for_what_it_leaves_out() -> None:
         "vcpus": 4,
         "disks": [{"pool": "lab", "size_gb": 10}],
         "nics": [{"network": "default"}],
-        "firmware": "bios",
         "state": "present",
     }
     assert node.bmc == {
@@ -77,6 +76,19 @@ def test_the_label_is_the_labs_name() -> None:
 def test_a_disk_may_name_another_pool() -> None:
     [node] = lab({"n1": {"lab_disks": [{"size_gb": 1, "pool": "fast"}]}}).nodes
     assert node.domain["disks"] == [{"size_gb": 1, "pool": "fast"}]
+
+
+@pytest.mark.parametrize("disk", [{"path": "/srv/golden.qcow2"}, {"device": "cdrom"}])
+def test_what_is_not_made_is_in_no_pool(disk: dict[str, Any]) -> None:
+    [node] = lab({"n1": {"lab_disks": [disk]}}).nodes
+    assert node.domain["disks"] == [disk]
+
+
+def test_what_a_node_says_of_its_machine_goes_to_the_module() -> None:
+    [node] = lab({"n1": {"lab_firmware": "efi", "lab_boot": ["hd"], "lab_autostart": False}}).nodes
+    assert node.domain["firmware"] == "efi"
+    assert node.domain["boot"] == ["hd"]
+    assert node.domain["autostart"] is False
 
 
 def test_a_node_may_have_no_disk() -> None:
