@@ -18,7 +18,8 @@ from rig.packets import ConsolePackets
 from vbmcd.commands.bmc import Bmc
 from vbmcd.config import Instance, User
 from vbmcd.rmcp.engine import Engine
-from vbmcd.worker.endpoint import MAX_RUNNING, REPEAT_SECONDS, Endpoint
+from vbmcd.worker.endpoint import MAX_RUNNING, Endpoint
+from vbmcd.worker.repeats import KEEP_SECONDS
 from vbmcd.worker.udp import UdpSocket
 
 ADMIN = User("admin", "secret")
@@ -108,6 +109,20 @@ async def test_a_reset_that_is_sent_again_while_it_runs_runs_once_too(served: Se
     assert [call for call, _ in served.machine.calls if call == "reset"] == ["reset"]
 
 
+async def test_a_client_that_counts_its_rqseq_up_to_ask_again_gets_one_reset_too(served: Served) -> None:
+    """FreeIPMI does, and takes only the answer to what it sent last."""
+    client = await served.client()
+    served.machine.gate = asyncio.Event()
+    for rqseq in (9, 10, 11):
+        client.sock.send(client.console.request(*CONTROL, RESET, rqseq=rqseq))
+    assert (await client.command(STATUS, rqseq=12))[:2] == "00"
+    served.machine.gate.set()
+    assert [client.console.answer(await client.receive()).hex() for _ in range(3)] == ["00"] * 3
+    assert [call for call, _ in served.machine.calls if call == "reset"] == ["reset"]
+    assert await client.command(CONTROL, RESET, rqseq=11) == "00"
+    assert [call for call, _ in served.machine.calls if call == "reset"] == ["reset"]
+
+
 async def test_a_new_reset_runs_again_though_the_last_one_looked_alike(served: Served) -> None:
     client = await served.client()
     await client.command(CONTROL, RESET, rqseq=9)
@@ -118,7 +133,7 @@ async def test_a_new_reset_runs_again_though_the_last_one_looked_alike(served: S
 async def test_the_answer_of_a_change_is_kept_for_some_seconds_only(served: Served) -> None:
     client = await served.client()
     await client.command(CONTROL, RESET, rqseq=9)
-    later = asyncio.get_running_loop().time() + REPEAT_SECONDS + 1
+    later = asyncio.get_running_loop().time() + KEEP_SECONDS + 1
     served.endpoint.expire(later)
     await client.command(CONTROL, RESET, rqseq=9)
     assert len(served.machine.calls) == 2
@@ -141,8 +156,8 @@ async def test_too_many_commands_at_a_time_are_told_that_the_node_is_busy(served
     client = await served.client()
     served.machine.gate = asyncio.Event()
     for number in range(MAX_RUNNING):
-        # Of different data, so that none is taken for a repeat: the unused bits of the request's byte.
-        client.sock.send(client.console.request(*CONTROL, bytes((0x03 | (number % 16) << 4,))))
+        # Of different data, so that none is taken for a repeat: four actions, and the unused bits of the byte.
+        client.sock.send(client.console.request(*CONTROL, bytes((number % 4 | number // 4 << 4,))))
     assert await client.command(CONTROL, RESET) == "c0"
     served.machine.gate.set()
 

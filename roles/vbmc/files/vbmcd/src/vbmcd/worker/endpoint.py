@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
 
 from vbmcd.background import Background
 from vbmcd.commands import TABLES
@@ -20,6 +18,7 @@ from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code
 from vbmcd.commands.table import Command, run
 from vbmcd.rmcp.engine import Request
+from vbmcd.worker.repeats import Repeats
 from vbmcd.worker.udp import Peer, UdpSocket
 
 log = logging.getLogger(__name__)
@@ -28,19 +27,6 @@ BATCH = 32
 """Datagrams taken from one socket before the other BMCs have their turn."""
 MAX_RUNNING = 64
 """Commands of one BMC that may run at a time; node busy (C0h) beyond."""
-REPEAT_SECONDS = 5.0
-"""How long the answer of a command that changed something is kept for a client that asks again."""
-
-RepeatKey = Tuple[int, int, int, int, int, bytes]
-
-
-@dataclass
-class Done:
-    """A command that changes something: running, or done with its answer."""
-
-    answer: Optional[bytes] = None
-    finished: float = 0.0
-    waiting: List[Tuple[Request, Peer]] = field(default_factory=list)
 
 
 class Endpoint:
@@ -53,7 +39,7 @@ class Endpoint:
         self._sock = sock
         self._loop = loop
         self._running = Background()
-        self._repeats: Dict[RepeatKey, Done] = {}
+        self._repeats = Repeats()
         loop.add_reader(sock.fileno(), self._readable)
 
     def stop(self) -> None:
@@ -68,8 +54,7 @@ class Endpoint:
     def expire(self, now: float) -> None:
         """Forget what is too old; called every second or so."""
         self.bmc.engine.expire(now)
-        for key in [k for k, d in self._repeats.items() if d.answer is not None and now - d.finished > REPEAT_SECONDS]:
-            del self._repeats[key]
+        self._repeats.expire(now)
 
     def _readable(self) -> None:
         for _ in range(BATCH):
@@ -104,22 +89,15 @@ class Endpoint:
         self._running.start(self._run(command, request, peer))
 
     def _is_repeat(self, request: Request, peer: Peer) -> bool:
-        """Whether the client asks again for what it has asked for: that must not run twice.
-
-        Clients send again after a second or so, with a new session sequence number but the same rqSeq.
-        """
-        key = _repeat_key(request)
-        done = self._repeats.get(key)
-        if done is None:
-            self._repeats[key] = Done()
+        """Whether the client has asked for this before: then it gets the answer of that, now or when there is one."""
+        before = self._repeats.find(request, self._loop.time())
+        if before is None:
+            self._repeats.begin(request)
             return False
-        if done.answer is None:
-            done.waiting.append((request, peer))
-        elif self._loop.time() - done.finished > REPEAT_SECONDS:
-            self._repeats[key] = Done()
-            return False
+        if before.answer is None:
+            before.waiting.append((request, peer))
         else:
-            self._answer(request, peer, done.answer)
+            self._answer(request, peer, before.answer)
         return True
 
     async def _run(self, command: Command, request: Request, peer: Peer) -> None:
@@ -134,24 +112,10 @@ class Endpoint:
             answer = bytes((Code.UNSPECIFIED,))
         self._answer(request, peer, answer)
         if command.changes_state and request.session is not None:
-            self._finished(_repeat_key(request), answer)
-
-    def _finished(self, key: RepeatKey, answer: bytes) -> None:
-        done = self._repeats.get(key)
-        if done is None:
-            return
-        done.answer, done.finished = answer, self._loop.time()
-        for request, peer in done.waiting:
-            self._answer(request, peer, answer)
-        done.waiting.clear()
+            for repeated, asking in self._repeats.finish(request, answer, self._loop.time()):
+                self._answer(repeated, asking, answer)
 
     def _answer(self, request: Request, peer: Peer, answer: bytes) -> None:
         self.commands += 1
         if self._sock.fileno() >= 0:
             self._sock.send(request.reply(answer), peer)
-
-
-def _repeat_key(request: Request) -> RepeatKey:
-    message = request.message
-    session_id = request.session.id if request.session else 0
-    return (session_id, message.sequence, message.lun, message.netfn, message.command, message.data)
