@@ -15,8 +15,9 @@ from vbmcd.machine import libvirt_actions as actions
 from vbmcd.machine.base import Action, BootOverride, Busy
 from vbmcd.machine.libvirt_link import LibvirtLink
 
-PROMPT = 0.4
-"""Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself."""
+PROMPT = 0.25
+"""Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself. FreeIPMI
+sends again after 0.4 s, and takes no answer to what it sent before."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,9 @@ class LibvirtMachine:
         return on
 
     async def control(self, action: Action, boot: Optional[BootOverride] = None) -> bool:
+        if self._action is not None:
+            # People and scripts that turn off right after a cycle rarely try again.
+            await asyncio.wait({self._action}, timeout=PROMPT)
         if self._acting:
             raise Busy(f"domain {self._name!r} is still busy with an earlier power command")
         self._acting = True
