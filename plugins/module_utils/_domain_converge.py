@@ -9,12 +9,13 @@ fails keeps its error and holds up no other.
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ansible_collections.baremetal.lab.plugins.module_utils import _domain_facts as facts
-from ansible_collections.baremetal.lab.plugins.module_utils._domain_definition import Definition, Definitions
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_definition import Definition, Definitions, stored
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_disks import Volumes
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_merge import Difference
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_removal import Removal
@@ -92,7 +93,8 @@ class Converger:
             removal.prepare([item.request for item in items])
             list(pool.map(lambda item: self._guarded(item, lambda it: self._bring_to_state(it, removal)), items))
         self._await_shutdowns(items)
-        self._each(items, self._observe)
+        for item in items:
+            self._observe(item)
         return [item.outcome for item in items]
 
     def _each(self, items: Sequence[_Item], work: Callable[[_Item], None]) -> None:
@@ -160,22 +162,40 @@ class Converger:
             begun[name].outcome.error = str(error)
 
     def _observe(self, item: _Item) -> None:
-        """Fill in how the domain is now; in check mode, how it would be."""
-        outcome, definition = item.outcome, item.definition
-        if definition is None:
+        """Fill in how the domain is now, failed or not; in check mode, how it would be."""
+        try:
+            if self._check and item.outcome.error is None:
+                self._foresee(item)
+            elif item.domain is not None:
+                self._look_at(item, item.domain)
+        except (LabError, libvirt.libvirtError) as error:
+            item.outcome.error = item.outcome.error or "domain '%s' could not be read again: %s: run again" % (
+                item.request.name,
+                reason(error),
+            )
+
+    def _look_at(self, item: _Item, domain: Any) -> None:
+        outcome = item.outcome
+        outcome.state = state_of(domain)
+        if outcome.state == ABSENT or (item.request.state == ABSENT and outcome.error is None):
+            outcome.state = ABSENT
             return
-        described = definition.merged
+        _describe(outcome, stored(domain))
+        if item.definition is not None and outcome.state != SHUT_OFF:
+            outcome.restart_required = item.definition.waiting_for_restart(domain)
+
+    def _foresee(self, item: _Item) -> None:
+        if item.definition is None:
+            return  # to be removed
+        outcome = item.outcome
         found = SHUT_OFF if item.domain is None else state_of(item.domain)
-        outcome.state = found
-        if self._check:
-            outcome.state = RESULTS.get(item.request.state, found)
-        elif found == ABSENT:
-            return  # it was transient, and has ended
-        elif item.domain is not None:
-            described = definition.read(item.domain)
-        outcome.uuid = described.findtext("uuid")
-        outcome.macs = facts.macs(described)
-        outcome.disks = facts.disks(described)
-        stays_up = outcome.state != SHUT_OFF and not (self._check and item.fresh_start)
-        if item.domain is not None and found != SHUT_OFF and stays_up:
-            outcome.restart_required = definition.waiting_for_restart(item.domain)
+        outcome.state = RESULTS.get(item.request.state, found)
+        _describe(outcome, item.definition.merged)
+        if item.domain is not None and SHUT_OFF not in (found, outcome.state) and not item.fresh_start:
+            outcome.restart_required = item.definition.waiting_for_restart(item.domain)
+
+
+def _describe(outcome: Outcome, definition: ET.Element) -> None:
+    outcome.uuid = definition.findtext("uuid")
+    outcome.macs = facts.macs(definition)
+    outcome.disks = facts.disks(definition)

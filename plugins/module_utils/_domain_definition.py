@@ -73,10 +73,6 @@ class Definition:
         before = "" if self.current is None else text_of(masked(normal(self.current)))
         return before, text_of(masked(self.merged))
 
-    def read(self, domain: Any) -> ET.Element:
-        """The definition as libvirt has it now."""
-        return stored(domain) if self.actions() else self.merged
-
     def waiting_for_restart(self, domain: Any) -> List[str]:
         """The paths at which the running machine is not yet as wanted."""
         if self.wanted is None:

@@ -39,6 +39,7 @@ def normal(domain: ET.Element) -> ET.Element:
         for size in result.findall(path):
             size.set(attribute, _kib(size.tag, size.get("unit"), size.get(attribute, "")))
             size.set("unit", "KiB")
+    _settle_memory(result)
     _without_homeless_metadata(result)
     for label in result.findall("seclabel[@type='dynamic']"):
         label[:] = []  # chosen anew at each start
@@ -85,7 +86,8 @@ def same_value(tag: str, attribute: str, one: str, other: str) -> bool:
     if one == other:
         return True
     if attribute in rules.CPU_SETS:
-        return _numbers(one) == _numbers(other) is not None
+        numbers = _numbers(one)
+        return numbers is not None and numbers == _numbers(other)
     if (tag, attribute) in rules.CASELESS:
         return one.lower() == other.lower()
     if tag == "type" and attribute == "machine":
@@ -131,6 +133,17 @@ def _kib(tag: str, unit: Optional[str], amount: str) -> str:
     return str(-(-number * factor // 1024))
 
 
+def _settle_memory(domain: ET.Element) -> None:
+    """Where NUMA cells have amounts, <memory> is their sum; and a balloon can't hold more than all of it."""
+    memory, current = domain.find("memory"), domain.find("currentMemory")
+    cells = [int(cell.get("memory", "0")) for cell in domain.iterfind("cpu/numa/cell[@memory]")]
+    if cells and memory is not None:
+        modules = [int(size.text or 0) for size in domain.iterfind("devices/memory/target/size")]
+        memory.text = str(sum(cells) + sum(modules))
+    if memory is not None and current is not None and not 0 < int(current.text or 0) <= int(memory.text or 0):
+        current.text = memory.text
+
+
 def _without_homeless_metadata(domain: ET.Element) -> None:
     metadata = domain.find("metadata")
     if metadata is None:
@@ -153,7 +166,9 @@ def _without_run_time_names(device: ET.Element) -> None:
         source.attrib.pop("index", None)
     if target is not None and device.tag == "channel":
         target.attrib.pop("state", None)
-        if source is not None and _AUTOMATIC_CHANNEL.search(source.get("path", "")):
+    if source is not None and device.tag == "channel" and device.get("type") == "unix":
+        path = source.get("path", "")
+        if not path or _AUTOMATIC_CHANNEL.search(path):
             device.remove(source)
     if target is not None and device.tag == "interface" and _AUTOMATIC_INTERFACE.match(target.get("dev", "")):
         device.remove(target)

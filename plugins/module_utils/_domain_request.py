@@ -242,6 +242,10 @@ def _nic(name: str, index: int, nic: Dict[str, Any]) -> Nic:
 
 def _mac(what: str, text: str) -> str:
     mac = text.lower().replace("-", ":")
+    if text.isdigit():
+        raise LabError(
+            "%s has the MAC address %s: put it in quotes, or YAML reads digits and colons as a number" % (what, text)
+        )
     if not _MAC.match(mac):
         raise LabError("%s has the MAC address '%s': give six bytes like 52:54:00:12:34:56" % (what, text))
     if int(mac[:2], 16) & 1:

@@ -12,7 +12,7 @@ import copy
 import io
 import re
 import xml.etree.ElementTree as ET
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
 
@@ -20,6 +20,7 @@ MASK = "********"
 
 _SECRET_ATTRIBUTES = frozenset([("graphics", "passwd")])
 _SECRET_TEXTS = frozenset(["cookie", "dhCert", "session"])
+_PLACEHOLDER = "namespaced-part-"
 _GENERATED_PREFIX = re.compile(r"ns\d+$")
 
 
@@ -37,10 +38,16 @@ def parse(text: str, what: str) -> ET.Element:
 
 
 def text_of(element: ET.Element) -> str:
-    """The element as indented text. The element is left as it was."""
+    """The element as indented text, each namespace declared where it begins. The element is left as it was."""
     indented = copy.deepcopy(element)
     _indent(indented, "\n")
-    return ET.tostring(indented, encoding="unicode") + "\n"
+    # ElementTree declares every namespace at the root, and libvirt stores what it is given: tools that look for
+    # their own element as they wrote it would not find it again.
+    parts = _cut_namespaces(indented)
+    text = ET.tostring(indented, encoding="unicode")
+    for number, part in enumerate(parts):
+        text = text.replace("<%s%d />" % (_PLACEHOLDER, number), ET.tostring(part, encoding="unicode"))
+    return text + "\n"
 
 
 def canonical(element: ET.Element) -> str:
@@ -97,6 +104,22 @@ def leaf(element: ET.Element, path: str) -> Tuple[bool, str]:
         return False, ""
     value = found.get(attribute) if attribute else (found.text or "").strip()
     return value is not None, value or ""
+
+
+def _cut_namespaces(element: ET.Element) -> List[ET.Element]:
+    """Put a placeholder for each outermost descendant with a namespace; returns these in their order."""
+    parts: List[ET.Element] = []
+    waiting = [element]
+    while waiting:
+        parent = waiting.pop()
+        for position, child in enumerate(list(parent)):
+            if not child.tag.startswith("{"):
+                waiting.append(child)
+                continue
+            parent[position] = ET.Element("%s%d" % (_PLACEHOLDER, len(parts)))
+            parent[position].tail, child.tail = child.tail, None
+            parts.append(child)
+    return parts
 
 
 def _indent(element: ET.Element, separator: str) -> None:

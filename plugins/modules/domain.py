@@ -365,7 +365,7 @@ domains:
       returned: always
       sample: ['52:1f:0a:77:c3:9e']
     disks:
-      description: The disks and drives, as M(baremetal.lab.domain_info#module) returns them.
+      description: The disks and drives, as M(baremetal.lab.domain_info) returns them.
       type: list
       elements: dict
       returned: always
