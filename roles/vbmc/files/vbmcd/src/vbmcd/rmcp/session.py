@@ -67,7 +67,9 @@ class Session:
         self.login_reply: Optional[Tuple[bytes, bytes]] = None
         """RAKP 3's code and the RAKP 4 it got, until the console has shown that it has it."""
         self._integrity_key = integrity_key
-        self._aes = algorithms.AES(aes_key)
+        # One context each way for all packets: to make one costs several times what it then does for a packet.
+        cipher = Cipher(algorithms.AES(aes_key), modes.CBC(random(BLOCK)))
+        self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
         self._random = random
         self._window = SequenceWindow()
         self._outbound = 0
@@ -113,15 +115,15 @@ class Session:
         """AES-CBC-128 with its IV in front and a counted pad behind (13.29.1)."""
         if len(data) < 2 * BLOCK or len(data) % BLOCK:
             raise Malformed("ciphertext is not an IV and whole blocks")
-        decryptor = Cipher(self._aes, modes.CBC(data[:BLOCK])).decryptor()
-        plain = decryptor.update(data[BLOCK:]) + decryptor.finalize()
+        # A decryptor that goes on from the packet before spoils the first block alone, which is the IV.
+        plain = self._decryptor.update(data)[BLOCK:]
         pad = plain[-1]
         if pad >= BLOCK or not plain.endswith(_PADS[pad]):
             raise Malformed("confidentiality pad is wrong")
         return plain[: -pad - 1]
 
     def _encrypt(self, payload: bytes) -> bytes:
-        iv = self._random(BLOCK)
-        encryptor = Cipher(self._aes, modes.CBC(iv)).encryptor()
+        # In an encryptor that goes on from the packet before, a block of random bytes becomes a block that
+        # nobody can foretell, and stands before the first one of the payload: an IV as 13.29.1 wants it.
         padded = payload + _PADS[-(len(payload) + 1) % BLOCK]
-        return iv + encryptor.update(padded) + encryptor.finalize()
+        return self._encryptor.update(self._random(BLOCK) + padded)
