@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from vbmcd import __version__, log, paths, process
 from vbmcd.errors import VbmcError
@@ -100,11 +100,10 @@ def start(options: Options) -> int:
     paths.check_socket_path(paths.workers_socket(socket))
     store = Store(options.state_dir)
     store.lock(str(socket))
-    on_ready: Callable[[], None] = lambda: None  # noqa: E731 - the quiet default
+    told = None
     if not options.foreground:
         told = daemonize()
         store.lock(str(socket))
-        on_ready = lambda: tell_ready(told)  # noqa: E731 - the other half of daemonize()
     # Imported this late so that a second daemon, which only says who is first, costs little.
     from vbmcd.supervisor.spawner import Spawner
     from vbmcd.worker.main import main as worker_main
@@ -112,7 +111,7 @@ def start(options: Options) -> int:
     process.set_name("vbmcd")
     process.raise_file_limit()
     spawner = Spawner(worker_main, release=store.close)
-    if not asyncio.run(_run(options, store, socket, spawner, on_ready)):
+    if not asyncio.run(_run(options, store, socket, spawner, told)):
         # Without its spawner it can't start a worker again, nor fork another beside ZMQ's threads. So it
         # begins anew: same pid, same options, the instances from the state folder.
         logger.critical("the spawner died: vbmcd starts itself again")
@@ -121,9 +120,13 @@ def start(options: Options) -> int:
     return 0
 
 
-async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, on_ready: Callable[[], None]) -> bool:
+async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, told: Optional[int]) -> bool:
     """False when the spawner was lost."""
     from vbmcd.supervisor.main import Supervisor
+
+    def on_ready() -> None:
+        if told is not None:
+            tell_ready(told)
 
     supervisor = Supervisor(store, socket, options.placement, spawner)
     await supervisor.run(on_ready)

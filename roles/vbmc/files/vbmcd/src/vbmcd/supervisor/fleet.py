@@ -14,7 +14,7 @@ import itertools
 import logging
 import socket
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Callable, Coroutine, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from vbmcd.background import Background
 from vbmcd.config import Instance
@@ -27,8 +27,8 @@ from vbmcd.worker import wire
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.25
-SERVING_SECONDS = 5.0
-"""How long a request waits for the workers' word; datagrams wait in the kernel meanwhile."""
+DONE_SECONDS = 5.0
+"""How long a request waits for a worker's word; datagrams wait in the kernel meanwhile."""
 
 BootOf = Callable[[str], bytes]
 
@@ -56,7 +56,8 @@ class Fleet:
         self._on_worker: Dict[str, Set[str]] = {}
         self._tokens = itertools.count(1)
         self._numbers = itertools.count(1)
-        self._awaited: Dict[int, asyncio.Future[None]] = {}
+        self._awaited: Dict[int, Tuple[str, asyncio.Future[None]]] = {}
+        self._lock = asyncio.Lock()
         self._background = Background()
         self._workers: Optional[Workers] = None
 
@@ -87,24 +88,25 @@ class Fleet:
 
     async def converge(self, wanted: Mapping[str, Instance]) -> None:
         """Serve exactly `wanted`; what is unchanged is not touched. Returns when the workers say so."""
-        gone = [name for name in self._served if name not in wanted]
-        changed = [
-            instance
-            for name, instance in wanted.items()
-            if name not in self._served or self._served[name].instance != instance
-        ]
-        moved = [one.name for one in changed if self._has_other_endpoint(one)]
-        await self._withdraw([*gone, *moved])
-        for instance in changed:
-            self._take(instance)
-        await self._assign([self._served[one.name] for one in changed if self._served[one.name].sock])
+        async with self._lock:
+            gone = [name for name in self._served if name not in wanted]
+            changed = [
+                instance
+                for name, instance in wanted.items()
+                if name not in self._served or self._served[name].instance != instance
+            ]
+            moved = [one.name for one in changed if self._has_other_endpoint(one)]
+            await self._withdraw([*gone, *moved])
+            for instance in changed:
+                self._take(instance)
+            await self._assign([self._served[one.name] for one in changed if self._served[one.name].sock])
 
     def _has_other_endpoint(self, instance: Instance) -> bool:
         served = self._served.get(instance.name)
         return served is not None and served.instance.endpoint != instance.endpoint
 
     async def _withdraw(self, names: Iterable[str]) -> None:
-        """Stop serving, and close the sockets before another instance binds the same endpoint."""
+        """Stop serving. Returns when nobody holds the sockets, so that others can bind their endpoints."""
         by_worker: Dict[str, List[str]] = {}
         for name in names:
             served = self._served.pop(name)
@@ -113,12 +115,12 @@ class Fleet:
             served.sock.close()
             self._on_worker[served.worker].discard(name)
             by_worker.setdefault(served.worker, []).append(name)
-        for worker, removed in by_worker.items():
-            if self._placement == PER_INSTANCE:
+        if self._placement == PER_INSTANCE:
+            for worker in by_worker:
                 del self._on_worker[worker]
-                self.workers.stop(worker)
-            else:
-                await self._send(worker, [], removed)
+            await gather(self.workers.stop(worker) for worker in by_worker)
+        else:
+            await gather(self._send(worker, [], removed) for worker, removed in by_worker.items())
 
     def _take(self, instance: Instance) -> None:
         """Bind the instance's socket, or keep the one it has, and place it."""
@@ -152,53 +154,63 @@ class Fleet:
         by_worker: Dict[str, List[Served]] = {}
         for one in served:
             by_worker.setdefault(one.worker, []).append(one)
-        loop = asyncio.get_running_loop()
-        futures = []
-        for one in served:
-            future = self._awaited[one.token] = loop.create_future()
-            futures.append(future)
-        for worker, ones in by_worker.items():
-            await self._send(worker, ones, [])
-        if futures:
-            await asyncio.wait(futures, timeout=SERVING_SECONDS)
-        for one in served:
-            self._awaited.pop(one.token, None)
+        await gather(self._send(worker, ones, []) for worker, ones in by_worker.items())
 
     async def _send(self, worker: str, add: List[Served], remove: List[str]) -> None:
-        """Send what is new. To a worker that is not up yet, nothing: ``on_up`` sends it all."""
+        """Send what is new, and wait until it is done. To a worker that is not up, nothing: ``on_up`` sends it all."""
         process = self.workers.process(worker)
         if process is None or not process.up:
             return
-        await self.workers.send_sockets(worker, {one.token: one.sock for one in add if one.sock})
-        assignments = [wire.Assignment(one.instance, one.token, self._boot_of(one.instance.name)) for one in add]
-        await self.workers.send(worker, wire.assign(assignments, remove))
+        open_ones = [(one, one.sock) for one in add if one.sock and one.sock.fileno() >= 0]
+        assignments = [
+            wire.Assignment(one.instance, one.token, self._boot_of(one.instance.name)) for one, _ in open_ones
+        ]
+        number = next(self._numbers)
+        done = asyncio.get_running_loop().create_future()
+        self._awaited[number] = (worker, done)
+        try:
+            await self.workers.send_sockets(worker, {one.token: sock for one, sock in open_ones})
+            await self.workers.send(worker, wire.assign(number, assignments, remove))
+            await asyncio.wait_for(done, DONE_SECONDS)
+        except asyncio.TimeoutError:
+            log.error("a worker does not take its assignment", extra={"fields": {"worker": worker}})
+        finally:
+            del self._awaited[number]
 
     def on_up(self, worker: str) -> None:
-        """A new process of `worker` is there: give it all that is its."""
+        """A new process of `worker` is there: give it all that is its. What its predecessor owed is void."""
+        for owing, done in self._awaited.values():
+            if owing == worker and not done.done():
+                done.set_result(None)
         served = [self._served[name] for name in self._on_worker.get(worker, ())]
         self._background.start(self._send(worker, served, []))
 
-    def on_serving(self, tokens: Iterable[int]) -> None:
-        for token in tokens:
-            future = self._awaited.get(token)
-            if future and not future.done():
-                future.set_result(None)
+    def on_done(self, number: int) -> None:
+        """A worker has done what assignment `number` said."""
+        _worker, done = self._awaited.get(number, ("", None))
+        if done and not done.done():
+            done.set_result(None)
 
     async def retry(self) -> None:
         """Bind what could not be bound, for ever: a port may become free, an address appear."""
         while True:
             await asyncio.sleep(RETRY_SECONDS)
-            bound: List[Served] = []
-            for served in self._served.values():
-                if served.sock is None:
+            async with self._lock:
+                unbound = [served for served in self._served.values() if served.sock is None]
+                for served in unbound:
                     self._bind(served)
-                    if served.sock is not None:
-                        bound.append(served)
-            for one in bound:
-                log.info("an endpoint could be bound after all", extra={"fields": {"instance": one.instance.name}})
-            await self._assign(bound)
+                bound = [served for served in unbound if served.sock is not None]
+                for served in bound:
+                    fields = {"instance": served.instance.name}
+                    log.info("an endpoint could be bound after all", extra={"fields": fields})
+                await self._assign(bound)
 
     def close(self) -> None:
         for served in self._served.values():
             if served.sock:
                 served.sock.close()
+
+
+async def gather(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them side by side until all have ended."""
+    await asyncio.gather(*coroutines)

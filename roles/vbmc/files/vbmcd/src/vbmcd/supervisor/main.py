@@ -17,6 +17,7 @@ from vbmcd.control.server import ControlServer, prepare_folder
 from vbmcd.errors import VbmcError
 from vbmcd.paths import workers_socket
 from vbmcd.store import Store
+from vbmcd.supervisor.boot import BootOptions
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.placement import Placement
 from vbmcd.supervisor.service import Service
@@ -36,8 +37,9 @@ class Supervisor:
         self._spawner = spawner
         self._stop = asyncio.Event()
         self._background = Background()
-        self._fleet = Fleet(placement, lambda name: self._service.boot_of(name))
-        self._service = Service(store, self._fleet, str(socket), self._stop.set)
+        self._boot = BootOptions(store)
+        self._fleet = Fleet(placement, self._boot.of)
+        self._service = Service(store, self._boot, self._fleet, str(socket), self._stop.set)
         self._workers = Workers(spawner, workers_socket(socket), self._fleet.on_up, self._on_message)
         self._server = ControlServer(socket, self._service.handle)
         self.spawner_lost = False
@@ -58,7 +60,7 @@ class Supervisor:
         serving.cancel()
         await self._server.finish()
         # Heard to the end: a command under way may still want its boot flags stored.
-        await self._workers.stop_all()
+        await self._workers.close()
         hearing.cancel()
         self._fleet.close()
         for task in done:
@@ -85,8 +87,8 @@ class Supervisor:
         self._stop.set()
 
     async def _on_message(self, worker: str, message: wire.Message) -> None:
-        if message["type"] == "serving":
-            self._fleet.on_serving(message["tokens"])
+        if message["type"] == "done":
+            self._fleet.on_done(message["number"])
         elif message["type"] == "keep_boot":
             # Beside the loop that hears the workers: a slow disk must not make them look hung.
             self._background.start(self._keep_boot(worker, message))
@@ -94,7 +96,7 @@ class Supervisor:
     async def _keep_boot(self, worker: str, message: wire.Message) -> None:
         error = ""
         try:
-            await self._service.keep_boot(message["name"], bytes.fromhex(message["boot"]))
+            await self._boot.keep(message["name"], bytes.fromhex(message["boot"]))
         except VbmcError as failure:
             error = str(failure)
             log.error(error, extra={"fields": {"instance": message["name"]}})

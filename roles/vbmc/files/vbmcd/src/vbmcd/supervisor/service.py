@@ -20,6 +20,7 @@ from vbmcd.documents import State, instance_to_document
 from vbmcd.endpoints import Endpoint
 from vbmcd.errors import refusal
 from vbmcd.store import Store
+from vbmcd.supervisor.boot import BootOptions
 from vbmcd.supervisor.fleet import Fleet
 
 log = logging.getLogger(__name__)
@@ -32,25 +33,15 @@ PROC_UDP = ("/proc/net/udp", "/proc/net/udp6")
 class Service:
     """The daemon's configuration, and the commands on it."""
 
-    def __init__(self, store: Store, fleet: Fleet, socket: str, stop: Callable[[], None]) -> None:
+    def __init__(self, store: Store, boot: BootOptions, fleet: Fleet, socket: str, stop: Callable[[], None]) -> None:
         self._store = store
+        self._boot = boot
         self._fleet = fleet
         self._socket = socket
         self._stop = stop
         self._lock = asyncio.Lock()
         self._instances: Dict[str, Instance] = {}
         self._broken: Dict[str, str] = {}
-        self._boot: Dict[str, bytes] = {}
-
-    def boot_of(self, name: str) -> bytes:
-        return self._boot.get(name, b"")
-
-    async def keep_boot(self, name: str, boot: bytes) -> None:
-        """Store an instance's boot options durably. Raises StateError."""
-        if name not in self._instances:
-            return
-        await asyncio.to_thread(self._store.save_boot, name, boot)
-        self._boot[name] = boot
 
     async def load(self) -> None:
         """Read the state folder and serve what it says: at start, and on SIGHUP."""
@@ -59,7 +50,7 @@ class Service:
             self._instances, self._broken = dict(loaded.instances), dict(loaded.broken)
             for name, reason in self._broken.items():
                 log.error(reason, extra={"fields": {"instance": name}})
-            self._boot = {name: self._store.load_boot(name) or b"" for name in self._instances}
+            self._boot.load(self._instances)
             await self._converge()
 
     async def handle(self, request: Request) -> Result:
@@ -115,9 +106,10 @@ class Service:
         for change in changed:
             self._broken.pop(change.name, None)
         self._instances.update({instance.name: instance for instance in saved})
+        self._boot.know(instance.name for instance in saved)
         for name in deleted:
             self._instances.pop(name, None)
-            self._boot.pop(name, None)
+            self._boot.forget(name)
         await asyncio.to_thread(self._store.delete, deleted)
         for change in changed:
             log.info(

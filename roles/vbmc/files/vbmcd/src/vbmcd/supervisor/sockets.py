@@ -82,7 +82,7 @@ def batches(sockets: Dict[int, socket.socket]) -> Iterator[Tuple[List[int], List
     items = list(sockets.items())
     for start in range(0, len(items), SCM_MAX_FD):
         part = items[start : start + SCM_MAX_FD]
-        yield [token for token, _ in part], [sock.fileno() for _, sock in part]
+        yield [token for token, _sock in part], [sock.fileno() for _token, sock in part]
 
 
 def send(channel: socket.socket, tokens: Sequence[int], descriptors: Iterable[int]) -> None:

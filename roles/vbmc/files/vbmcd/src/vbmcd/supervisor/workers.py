@@ -22,7 +22,6 @@ from typing import Awaitable, Callable, Dict, List, Optional
 import zmq
 import zmq.asyncio
 
-from vbmcd.background import Background
 from vbmcd.control.server import bind_private
 from vbmcd.supervisor import sockets
 from vbmcd.supervisor.spawner import Spawner, WorkerSpec
@@ -80,7 +79,6 @@ class Workers:
         self._router.setsockopt(zmq.LINGER, 0)
         bind_private(self._router, path, 0o600)
         self._checked = self._loop.time()
-        self._ending = Background()
 
     @property
     def names(self) -> Dict[str, Optional[Process]]:
@@ -96,21 +94,19 @@ class Workers:
             self._slots[name] = Slot(name)
             self._spawn(self._slots[name])
 
-    def stop(self, name: str) -> None:
-        """End a worker for good: SIGTERM, and SIGKILL if it has not ended in time."""
+    async def stop(self, name: str) -> None:
+        """End a worker for good: SIGTERM, and SIGKILL if it has not ended in time. Returns when it is gone."""
         slot = self._slots.pop(name)
         if slot.restart:
             slot.restart.cancel()
         if slot.process:
             self._let_go(slot.process)
             _signal(slot.process.pid, signal.SIGTERM)
-            self._ending.start(_wait_for_end(slot.process.pid))
+            await _wait_for_end(slot.process.pid)
 
-    async def stop_all(self) -> None:
+    async def close(self) -> None:
         """End every worker; returns when all are gone."""
-        for name in list(self._slots):
-            self.stop(name)
-        await self._ending.drain(STOP_SECONDS + 1)
+        await asyncio.gather(*(self.stop(name) for name in list(self._slots)))
         self._router.close()
         self._path.unlink(missing_ok=True)
 

@@ -18,6 +18,7 @@ from vbmcd.supervisor import sockets
 from vbmcd.supervisor.spawner import WorkerSpec
 from vbmcd.worker import wire
 
+SOCKET_SECONDS = 2.0
 KEEP_SECONDS = 0.7
 """How long a client waits for its boot flags to reach the disk; it would ask again after a second."""
 
@@ -49,10 +50,13 @@ class SupervisorLink:
         self._arrived.set()
 
     async def socket_of(self, token: int) -> socket.socket:
-        """The socket that belongs to `token`; waits until it has come over the channel."""
+        """The socket that belongs to `token`. Sockets are sent before their assignments, so it is close.
+
+        Raises TimeoutError when it does not come: then this worker ends, and its successor gets all anew.
+        """
         while token not in self._sockets:
             self._arrived.clear()
-            await self._arrived.wait()
+            await asyncio.wait_for(self._arrived.wait(), SOCKET_SECONDS)
         return self._sockets.pop(token)
 
     async def send(self, message: wire.Message) -> None:

@@ -66,7 +66,7 @@ class Worker:
             self._drop(one.instance.name)
             sock = UdpSocket(await self._link.socket_of(one.token))
             self._endpoints[one.instance.name] = Endpoint(self._make_bmc(one), sock, self._loop)
-        await self._link.send({"type": "serving", "tokens": [one.token for one in add]})
+        await self._link.send({"type": "done", "number": message["number"]})
 
     def _make_bmc(self, one: wire.Assignment) -> Bmc:
         instance = one.instance

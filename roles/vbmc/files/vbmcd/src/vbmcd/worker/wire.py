@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages between supervisor and workers: JSON objects over ZMQ, on a socket only the daemon can open.
 
-Down: ``assign`` (desired state). Up: ``hello``, ``serving``, ``heartbeat``, ``keep_boot``. Descriptors pass
+Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep_boot``. Descriptors pass
 beside them (``supervisor.sockets``), paired by token.
 """
 
@@ -38,9 +38,9 @@ class Assignment:
         return cls(instance_from_file(wire["instance"]), int(wire["token"]), bytes.fromhex(wire["boot"]))
 
 
-def assign(add: List[Assignment], remove: List[str]) -> Message:
-    """Serve `add`, in place of an older assignment of the same name; stop serving `remove`."""
-    return {"type": "assign", "add": [one.to_wire() for one in add], "remove": remove}
+def assign(number: int, add: List[Assignment], remove: List[str]) -> Message:
+    """Serve `add`, in place of older assignments of the same names; stop serving `remove`. Answer ``done``."""
+    return {"type": "assign", "number": number, "add": [one.to_wire() for one in add], "remove": remove}
 
 
 def parse_assign(message: Message) -> Tuple[List[Assignment], List[str]]:
