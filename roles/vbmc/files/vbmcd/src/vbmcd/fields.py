@@ -94,7 +94,7 @@ def sasl_username(value: object) -> str:
 
 def uri(value: object) -> str:
     text = _text(value, most=_MAX_URI)
-    scheme, separator, _ = text.partition("://")
+    scheme, separator, _rest = text.partition("://")
     if not separator or not scheme or not scheme[0].isalpha() or " " in text:
         raise ValueError(f"{shown(text)} is not a libvirt URI: give one such as qemu:///system")
     return text

@@ -221,7 +221,7 @@ class Store:
                 os.replace(temporary, path)
                 ready.pop(0)
         except OSError as error:
-            for temporary, _ in ready:
+            for temporary, _path in ready:
                 temporary.unlink(missing_ok=True)
             raise _failed("write", path, error) from error
         _sync_folder(folder)
@@ -327,10 +327,14 @@ def _read_holder(descriptor: int) -> Optional[Tuple[int, str]]:
     try:
         content = json.loads(os.pread(descriptor, 4096, 0))
         pid, socket = int(content["pid"]), str(content["socket"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
         os.kill(pid, 0)
     except PermissionError:
+        # It lives, and is another user's.
         return pid, socket
-    except (OSError, OverflowError, ValueError, KeyError, TypeError):
+    except (OSError, OverflowError):
         return None
     return pid, socket
 

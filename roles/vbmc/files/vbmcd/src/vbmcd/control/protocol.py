@@ -175,7 +175,7 @@ def _decode(data: bytes) -> Mapping[str, object]:
     if not isinstance(message, dict):
         raise InvalidRequest("the message is no JSON object: send one")
     version = message.get("version")
-    if type(version) is not int or version != VERSION:
+    if isinstance(version, bool) or version != VERSION:
         raise InvalidRequest(
             f"version {fields.shown(version)} of the control protocol is not known, {VERSION} is: "
             "use vbmc and vbmcd of the same release"

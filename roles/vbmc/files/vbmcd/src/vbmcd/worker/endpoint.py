@@ -57,7 +57,7 @@ class Endpoint:
         self._repeats.expire(now)
 
     def _readable(self) -> None:
-        for _ in range(BATCH):
+        for _turn in range(BATCH):
             received = self._sock.receive()
             if received is None:
                 return
