@@ -218,6 +218,19 @@ async def test_identify_shows_in_the_chassis_status_until_it_ends(board: Board) 
     assert states == ["50", "60", "40"], "timed, forced, off"
 
 
+async def test_a_power_command_without_the_privilege_leaves_an_audit_line_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    board = Board(Privilege.USER)
+    with caplog.at_level(logging.INFO, "vbmcd.audit"):
+        assert await board.ask(CHASSIS, 0x02, "00") == "d4"
+        assert await board.ask(CHASSIS, 0x02, "0f") == "d4"
+        assert await board.ask(CHASSIS, 0x01) != "d4"
+    (record,) = caplog.records
+    fields: dict[str, Any] = record.__dict__["fields"]
+    assert (fields["action"], fields["user"], fields["result"]) == ("off", "admin", "D4h insufficient_privilege")
+
+
 async def test_a_power_command_leaves_an_audit_line_with_who_and_what(
     board: Board, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ dealt with here, once. See ``chassis`` for what a handler looks like.
 from __future__ import annotations
 
 import enum
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Awaitable, Callable, Dict, Optional
 
@@ -95,6 +96,8 @@ async def run(command: Command, context: Context, data: bytes) -> bytes:
         require(context, command.privilege)
         request = command.parse(data)
     except CommandError as error:
+        if error.code == Code.INSUFFICIENT_PRIVILEGE:
+            _audit_denied(command, context, data)
         return bytes((error.code,))
     code, reason, answer = Code.OK, "", b""
     try:
@@ -106,6 +109,14 @@ async def run(command: Command, context: Context, data: bytes) -> bytes:
     if command.audit and str(request):
         context.audit(command.audit, str(request), code, reason)
     return bytes((code,)) + answer
+
+
+def _audit_denied(command: Command, context: Context, data: bytes) -> None:
+    """Whoever is logged in and tries what is above the session's privilege is worth a line."""
+    if not command.audit or context.session is None:
+        return
+    with suppress(CommandError):
+        context.audit(command.audit, str(command.parse(data)), Code.INSUFFICIENT_PRIVILEGE, "")
 
 
 def require(context: Context, privilege: Optional[Privilege]) -> None:
