@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Coroutine, Set
+import sys
+import types
+from typing import Any, Coroutine, Generator, Set
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,23 @@ class Background:
         return len(self._tasks)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        self._keep(asyncio.get_running_loop().create_task(coroutine))
+
+    def start_at_once(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run `coroutine` up to where it first waits; only what is left then becomes a task.
+
+        For many short ones, most of which never wait. What it raises before it waits is the caller's.
+        """
+        if sys.version_info >= (3, 12):
+            self._keep(asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True))
+            return
+        try:
+            awaited = coroutine.send(None)
+        except StopIteration:
+            return
+        self.start(_rest(coroutine, awaited))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -35,3 +53,18 @@ class Background:
         """Wait until all have ended, at most `timeout` seconds."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
+
+
+@types.coroutine
+def _rest(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """What is left of `coroutine`, which waits for `awaited`."""
+    try:
+        while True:
+            try:
+                result = yield awaited
+            except BaseException as error:  # noqa: BLE001 - a cancellation is the coroutine's, too
+                awaited = coroutine.throw(error)
+            else:
+                awaited = coroutine.send(result)
+    except StopIteration:
+        return

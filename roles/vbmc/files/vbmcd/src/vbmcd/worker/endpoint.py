@@ -86,7 +86,7 @@ class Endpoint:
             return
         if command.changes_state and request.session is not None and self._is_repeat(request, peer):
             return
-        self._running.start(self._run(command, request, peer))
+        self._running.start_at_once(self._run(command, request, peer))
 
     def _is_repeat(self, request: Request, peer: Peer) -> bool:
         """Whether the client has asked for this before: then it gets the answer of that, now or when there is one."""
