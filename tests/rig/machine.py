@@ -25,7 +25,7 @@ class ScriptedMachine:
 
     def _note(self, call: str, argument: object = None) -> None:
         self.calls.append((call, argument))
-        if self.fails:
+        if self.fails is not None:
             raise self.fails
 
     async def is_on(self) -> bool:

@@ -447,4 +447,5 @@ def test_the_command_starts_without_what_it_does_not_need() -> None:
         "import sys, vbmcd.cli.app; print([name for name in ('yaml', 'zmq', 'libvirt', 'cmd2') if name in sys.modules])"
     )
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    assert subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True).stdout == "[]\n"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environ, capture_output=True, check=True, text=True).stdout == "[]\n"

@@ -49,7 +49,7 @@ def test_the_preferred_port_is_taken_once() -> None:
 
 def test_the_ports_of_an_address_run_out() -> None:
     endpoints = Endpoints()
-    assert [endpoints.allocate("::1", "x") for _ in ALLOCATED_PORTS] == list(ALLOCATED_PORTS)
+    assert [endpoints.allocate("::1", "x") for _turn in ALLOCATED_PORTS] == list(ALLOCATED_PORTS)
     assert endpoints.allocate("::1", "x") is None
     assert endpoints.allocate("::2", "x") == ALLOCATED_PORTS.start
 

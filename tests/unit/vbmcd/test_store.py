@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import stat
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,9 +124,7 @@ def test_a_bad_file_breaks_its_own_instance_only(store: Store, kind: str) -> Non
     assert str(file_of(store, "bad")) in loaded.broken["bad"]
 
 
-@pytest.mark.parametrize(
-    "make", [lambda path: path.mkdir(), lambda path: os.mkfifo(path), lambda path: path.symlink_to("x")]
-)
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), os.mkfifo, lambda path: path.symlink_to("x")])
 def test_what_is_no_file_breaks_its_own_instance_only(store: Store, make: Any) -> None:
     store.save([ONE])
     make(file_of(store, "bad"))
@@ -268,8 +267,8 @@ def test_a_killed_daemon_leaves_no_lock(store: Store) -> None:
         "import sys, os, signal; from pathlib import Path; from vbmcd.store import Store\n"
         "Store(Path(sys.argv[1])).lock('dead'); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run(
-        [sys.executable, "-c", script, str(store.path)], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}
-    )
+    environ = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script, str(store.path)], env=environ, check=False)
+    assert done.returncode == -signal.SIGKILL
     store.lock("alive")
     assert "alive" in (store.path / "lock").read_text()

@@ -133,7 +133,7 @@ async def test_power_needs_an_operator_and_a_look_needs_a_user(privilege: Privil
         for request in requests:
             assert (await board.ask(*request) == "d4") is (privilege < needed), request
     if privilege < Privilege.OPERATOR:
-        assert not {call for call, _ in board.machine.calls} - {"is_on"}, "the machine was not touched"
+        assert not {call for call, _argument in board.machine.calls} - {"is_on"}, "the machine was not touched"
 
 
 @pytest.mark.parametrize("table", list(TABLES.values()), ids=lambda table: f"{table.netfn:02X}h")

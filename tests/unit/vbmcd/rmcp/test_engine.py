@@ -115,7 +115,7 @@ def test_a_session_has_no_more_privilege_than_was_asked_for_at_login(engine: Eng
 
 
 def test_two_sessions_from_one_address_live_beside_each_other(engine: Engine) -> None:
-    first, second = (log_in(engine, ConsolePackets(b"admin", b"secret")) for _ in range(2))
+    first, second = (log_in(engine, ConsolePackets(b"admin", b"secret")) for _turn in range(2))
     for console in (first, second, first):
         request = carried_out(engine, console.request(0x06, 0x01))
         assert console.answer(request.reply(b"\x00")) == b"\x00"
@@ -204,7 +204,7 @@ def test_a_closed_session_answers_nothing_more(engine: Engine) -> None:
 
 
 def test_an_idle_session_ends_and_one_in_use_stays(engine: Engine) -> None:
-    idle, used = (log_in(engine, ConsolePackets(b"admin", b"secret")) for _ in range(2))
+    idle, used = (log_in(engine, ConsolePackets(b"admin", b"secret")) for _turn in range(2))
     carried_out(engine, used.request(0x06, 0x01), now=SESSION_TIMEOUT)
     engine.expire(SESSION_TIMEOUT + 1)
     assert engine.session_count == 1
@@ -230,7 +230,7 @@ def test_one_hosts_unfinished_logins_do_not_keep_another_host_out(engine: Engine
 
 
 def test_one_session_too_many_is_refused_with_01h_and_the_others_stay(engine: Engine) -> None:
-    consoles = [log_in(engine, ConsolePackets(b"admin", b"secret")) for _ in range(MAX_SESSIONS)]
+    consoles = [log_in(engine, ConsolePackets(b"admin", b"secret")) for _turn in range(MAX_SESSIONS)]
     one_more = ConsolePackets(b"admin", b"secret")
     one_more.opened(ask(engine, one_more.open_session()))
     one_more.took_rakp2(ask(engine, one_more.rakp1()))

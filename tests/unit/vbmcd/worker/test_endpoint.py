@@ -100,13 +100,13 @@ async def test_a_reset_that_is_sent_again_runs_once_and_gets_the_same_answer(ser
 async def test_a_reset_that_is_sent_again_while_it_runs_runs_once_too(served: Served) -> None:
     client = await served.client()
     served.machine.gate = asyncio.Event()
-    for _ in range(3):
+    for _turn in range(3):
         client.sock.send(client.console.request(*CONTROL, RESET, rqseq=9))
     # A read is answered meanwhile, which shows that the three have been taken.
     assert (await client.command(STATUS, rqseq=10))[:2] == "00"
     served.machine.gate.set()
-    assert [client.console.answer(await client.receive()).hex() for _ in range(3)] == ["00"] * 3
-    assert [call for call, _ in served.machine.calls if call == "reset"] == ["reset"]
+    assert [client.console.answer(await client.receive()).hex() for _turn in range(3)] == ["00"] * 3
+    assert [call for call, _turn in served.machine.calls if call == "reset"] == ["reset"]
 
 
 async def test_a_client_that_counts_its_rqseq_up_to_ask_again_gets_one_reset_too(served: Served) -> None:
@@ -117,10 +117,10 @@ async def test_a_client_that_counts_its_rqseq_up_to_ask_again_gets_one_reset_too
         client.sock.send(client.console.request(*CONTROL, RESET, rqseq=rqseq))
     assert (await client.command(STATUS, rqseq=12))[:2] == "00"
     served.machine.gate.set()
-    assert [client.console.answer(await client.receive()).hex() for _ in range(3)] == ["00"] * 3
-    assert [call for call, _ in served.machine.calls if call == "reset"] == ["reset"]
+    assert [client.console.answer(await client.receive()).hex() for _turn in range(3)] == ["00"] * 3
+    assert [call for call, _turn in served.machine.calls if call == "reset"] == ["reset"]
     assert await client.command(CONTROL, RESET, rqseq=11) == "00"
-    assert [call for call, _ in served.machine.calls if call == "reset"] == ["reset"]
+    assert [call for call, _turn in served.machine.calls if call == "reset"] == ["reset"]
 
 
 async def test_a_new_reset_runs_again_though_the_last_one_looked_alike(served: Served) -> None:

@@ -163,7 +163,7 @@ class Fleet:
             return
         open_ones = [(one, one.sock) for one in add if one.sock and one.sock.fileno() >= 0]
         assignments = [
-            wire.Assignment(one.instance, one.token, self._boot_of(one.instance.name)) for one, _ in open_ones
+            wire.Assignment(one.instance, one.token, self._boot_of(one.instance.name)) for one, _sock in open_ones
         ]
         number = next(self._numbers)
         done = asyncio.get_running_loop().create_future()

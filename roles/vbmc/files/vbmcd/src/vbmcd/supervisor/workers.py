@@ -114,7 +114,7 @@ class Workers:
         """Hear the workers, for ever."""
         while True:
             identity, raw = await self._router.recv_multipart()
-            name, _, _generation = identity.decode().rpartition(".")
+            name, _dot, _generation = identity.decode().rpartition(".")
             process = self.process(name)
             if process is None or process.identity != identity.decode():
                 continue
