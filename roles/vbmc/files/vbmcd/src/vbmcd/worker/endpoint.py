@@ -23,8 +23,6 @@ from vbmcd.worker.udp import Peer, UdpSocket
 
 log = logging.getLogger(__name__)
 
-BATCH = 32
-"""Datagrams taken from one socket before the other BMCs have their turn."""
 MAX_RUNNING = 64
 """Commands of one BMC that may run at a time; node busy (C0h) beyond."""
 
@@ -57,10 +55,10 @@ class Endpoint:
         self._repeats.expire(now)
 
     def _readable(self) -> None:
-        for _turn in range(BATCH):
-            received = self._sock.receive()
-            if received is None:
-                return
+        # One datagram a turn: nearly always it is the only one, and to look for another costs a system call.
+        # Where there are more the loop calls again, after the other BMCs have had their turn.
+        received = self._sock.receive()
+        if received is not None:
             self._datagram(*received)
 
     def _datagram(self, data: bytes, peer: Peer) -> None:
