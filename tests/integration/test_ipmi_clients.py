@@ -1,0 +1,404 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The IPMI clients that people use, on BMCs in front of real QEMU domains."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rig.console import Console
+from rig.daemon import NO_MACHINE, Vbmcd, free_ports
+from rig.domains import tiny_domain
+from rig.ipmi import Target, freeipmi, freeipmi_hosts, ipmitool, pyghmi
+from rig.libvirtd import Libvirtd
+from rig.waiting import eventually
+
+ORDER = ["cdrom", "hd", "network"]
+MONITOR = {"name": "monitor", "password": "m0nitor", "privilege": "user"}
+OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+
+each_suite = pytest.mark.parametrize("suite", [3, 17])
+
+
+@dataclass
+class Node:
+    """A domain and its BMC."""
+
+    name: str
+    uuid: str
+    libvirtd: Libvirtd
+    vbmcd: Vbmcd
+    target: Target
+
+    def state(self) -> str:
+        return self.libvirtd.virsh("domstate", self.name)
+
+    def has_state(self, state: str) -> bool:
+        eventually(lambda: self.state() == state, 10, f"domain {self.name} is {state}")
+        return True
+
+    def boots_from(self, *options: str) -> list[str]:
+        """The boot list of the running domain; with --inactive that of its definition."""
+        definition = ET.fromstring(self.libvirtd.virsh("dumpxml", self.name, *options))
+        return [boot.get("dev", "") for boot in definition.iterfind("os/boot")]
+
+    def has_efi(self, *options: str) -> bool:
+        """Whether EFI firmware runs (or, with --inactive, is in the definition)."""
+        definition = ET.fromstring(self.libvirtd.virsh("dumpxml", self.name, *options))
+        return definition.find("os/loader[@type='pflash']") is not None or definition.find("os[@firmware]") is not None
+
+
+@pytest.fixture(scope="module")
+def vbmcd() -> Iterator[Vbmcd]:
+    with Vbmcd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def node(libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> Iterator[Node]:
+    name, identity = f"client-{tmp_path.name[-24:]}", str(uuid.uuid4())
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    libvirtd.define(tiny_domain(name, uuid=identity, cdrom=True, disks=[disk], nics=1, boot=ORDER))
+    try:
+        # A port of its own: pyghmi would go on with the session of the BMC that had it before.
+        port = vbmcd.serve(name, libvirt_uri=libvirtd.uri, users=[MONITOR], port=free_ports(1)[0])
+        yield Node(name, identity, libvirtd, vbmcd, Target(port))
+    finally:
+        vbmcd.ask("delete", names=[name])
+        libvirtd.remove(name)
+
+
+class QemuEvent:
+    """Listens for an event of a domain's QEMU from before the block until after it."""
+
+    def __init__(self, node: Node, event: str) -> None:
+        uri, name = node.libvirtd.uri, node.name
+        command = ["virsh", "-c", uri, "qemu-monitor-event", name, "--event", event, "--timeout", "10"]
+        self._virsh = subprocess.Popen(
+            ["stdbuf", "-o0", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._event = event
+
+    def came(self) -> bool:
+        said, _ = self._virsh.communicate(timeout=20)
+        assert f"event {self._event}" in said, said
+        return True
+
+
+# --- Power -----------------------------------------------------------------------------------------------------------
+
+
+@each_suite
+def test_ipmitool_powers_a_domain(node: Node, suite: int) -> None:
+    def power(word: str) -> str:
+        done = ipmitool(node.target, "power", word, suite=suite)
+        assert done.code == 0, done
+        return done.output
+
+    assert power("status") == "Chassis Power is off"
+    power("on")
+    assert power("status") == "Chassis Power is on" and node.state() == "running"
+    first = node.libvirtd.qemu_pid(node.name)
+    power("reset")
+    assert node.libvirtd.qemu_pid(node.name) == first
+    power("cycle")
+    assert node.has_state("running") and node.libvirtd.qemu_pid(node.name) != first
+    power("soft")
+    power("diag")
+    assert node.state() == "running"
+    power("off")
+    assert power("status") == "Chassis Power is off" and node.state() == "shut off"
+
+
+@each_suite
+def test_freeipmi_powers_a_domain(node: Node, suite: int) -> None:
+    def power(*words: str) -> str:
+        done = freeipmi("ipmipower", node.target, *words, suite=suite)
+        assert done.code == 0, done
+        return done.output.rpartition(" ")[2]
+
+    assert power("--stat") == "off"
+    assert power("--on", "--wait-until-on") == "ok" and node.state() == "running"
+    first = node.libvirtd.qemu_pid(node.name)
+    assert power("--reset") == "ok" and node.libvirtd.qemu_pid(node.name) == first
+    assert power("--cycle") == "ok" and node.has_state("running")
+    assert node.libvirtd.qemu_pid(node.name) != first
+    assert power("--soft") == "ok" and power("--pulse") == "ok"
+    assert power("--off", "--wait-until-off") == "ok" and node.state() == "shut off"
+    chassis = freeipmi("ipmi-chassis", node.target, "--chassis-control=POWER-UP", suite=suite)
+    assert chassis.code == 0 and node.has_state("running")
+    status = freeipmi("ipmi-chassis", node.target, "--get-chassis-status", suite=suite)
+    assert status.output.splitlines()[0].split() == ["System", "Power", ":", "on"]
+
+
+def test_pyghmi_powers_a_domain(node: Node) -> None:
+    with pyghmi(node.target) as client:
+        assert client.get_power() == {"powerstate": "off"}
+        assert client.set_power("on", wait=True) == {"powerstate": "on"}
+        first = node.libvirtd.qemu_pid(node.name)
+        for word in ("reset", "diag", "shutdown"):
+            assert "error" not in client.set_power(word)
+        assert node.libvirtd.qemu_pid(node.name) == first
+        assert client.set_power("off", wait=True) == {"powerstate": "off"}
+    assert node.state() == "shut off"
+
+
+@pytest.mark.parametrize(("word", "event"), [("soft", "POWERDOWN"), ("reset", "RESET")])
+def test_the_machine_itself_gets_the_signal(node: Node, word: str, event: str) -> None:
+    node.libvirtd.virsh("start", node.name)
+    qemu_event = QemuEvent(node, event)
+    eventually(lambda: ipmitool(node.target, "power", word).code == 0 and qemu_event.came(), 20)
+
+
+@pytest.mark.parametrize("word", ["cycle", "reset", "soft", "diag"])
+def test_what_needs_power_is_refused_without(node: Node, word: str) -> None:
+    done = ipmitool(node.target, "power", word)
+    assert done.code != 0 and "not supported in present state" in done.output
+    assert node.state() == "shut off"
+
+
+def test_a_change_made_past_the_bmc_is_seen(node: Node) -> None:
+    with Console(node.target.port) as console:
+        console.login()
+        assert not console.request(0x00, 0x01)[1] & 1
+        node.libvirtd.virsh("start", node.name)
+        eventually(lambda: console.request(0x00, 0x01)[1] & 1, 1, "the BMC says on")
+        node.libvirtd.virsh("suspend", node.name)
+        assert console.request(0x00, 0x01)[1] & 1, "a paused machine has power"
+        node.libvirtd.virsh("destroy", node.name)
+        eventually(lambda: not console.request(0x00, 0x01)[1] & 1, 1, "the BMC says off")
+
+
+def test_a_power_command_is_answered_with_its_effect(node: Node) -> None:
+    """Read your writes: a status asked after the answer is the new one."""
+    with Console(node.target.port) as console:
+        console.login()
+        for data, on in ((1, 1), (0, 0)) * 3:
+            assert console.request(0x00, 0x02, bytes((data,)))[0] == 0
+            assert console.request(0x00, 0x01)[1] & 1 == on
+
+
+# --- Boot device -----------------------------------------------------------------------------------------------------
+
+
+def test_a_boot_device_for_once_is_used_once(node: Node) -> None:
+    assert ipmitool(node.target, "chassis", "bootdev", "pxe").code == 0
+    assert node.state() == "shut off"
+    assert "Force PXE" in ipmitool(node.target, "chassis", "bootparam", "get", "5").output
+    ipmitool(node.target, "power", "on")
+    assert node.boots_from() == ["network", "cdrom", "hd"]
+    assert node.boots_from("--inactive") == ORDER
+    assert "Boot Flag Invalid" in ipmitool(node.target, "chassis", "bootparam", "get", "5").output
+    ipmitool(node.target, "power", "off")
+    ipmitool(node.target, "power", "on")
+    assert node.boots_from() == ORDER
+
+
+@pytest.mark.parametrize("word", ["cycle", "reset"])
+def test_a_boot_device_for_once_counts_on_a_running_machine(node: Node, word: str) -> None:
+    ipmitool(node.target, "power", "on")
+    qemu = node.libvirtd.qemu_pid(node.name)
+    assert ipmitool(node.target, "chassis", "bootdev", "disk").code == 0
+    assert node.libvirtd.qemu_pid(node.name) == qemu, "setting a boot device must never restart the machine"
+    assert ipmitool(node.target, "power", word).code == 0
+    assert node.has_state("running") and node.boots_from() == ["hd", "cdrom", "network"]
+    assert ipmitool(node.target, "power", "cycle").code == 0
+    assert node.has_state("running") and node.boots_from() == ORDER
+
+
+def test_a_persistent_boot_device_stays(node: Node) -> None:
+    assert ipmitool(node.target, "chassis", "bootdev", "disk", "options=persistent").code == 0
+    assert node.boots_from("--inactive") == ["hd", "cdrom", "network"]
+    for _ in range(2):
+        ipmitool(node.target, "power", "on")
+        assert node.boots_from() == ["hd", "cdrom", "network"]
+        ipmitool(node.target, "power", "off")
+    told = ipmitool(node.target, "chassis", "bootparam", "get", "5").output
+    assert "Force Boot from default Hard-Drive" in told and "apply to all future boots" in told
+
+
+def test_pyghmi_sets_a_boot_device(node: Node) -> None:
+    with pyghmi(node.target) as client:
+        assert client.set_bootdev("network") == {"bootdev": "network"}
+        assert client.get_bootdev() == {"bootdev": "network", "persistent": False, "uefimode": False}
+        client.set_power("on", wait=True)
+        assert node.boots_from()[0] == "network"
+        client.set_bootdev("hd", persist=True)
+        assert client.get_bootdev() == {"bootdev": "hd", "persistent": True, "uefimode": False}
+    assert node.boots_from("--inactive")[0] == "hd"
+
+
+def test_freeipmi_sets_a_boot_device(node: Node) -> None:
+    wanted = "--key-pair=Chassis_Boot_Flags:Boot_Device=PXE"
+    assert freeipmi("ipmi-config", node.target, "--category=chassis", "--commit", wanted).code == 0
+    freeipmi("ipmipower", node.target, "--on", "--wait-until-on")
+    assert node.boots_from()[0] == "network"
+
+
+@pytest.mark.skipif(not OVMF.exists(), reason="no EFI firmware here: install ovmf")
+def test_the_efi_flag_starts_efi_firmware(node: Node) -> None:
+    assert ipmitool(node.target, "chassis", "bootdev", "disk", "options=efiboot").code == 0
+    assert "BIOS EFI boot" in ipmitool(node.target, "chassis", "bootparam", "get", "5").output
+    ipmitool(node.target, "power", "on")
+    assert node.has_state("running") and node.has_efi() and not node.has_efi("--inactive")
+    ipmitool(node.target, "power", "cycle")
+    assert node.has_state("running") and not node.has_efi()
+
+
+@pytest.mark.parametrize("device", ["bios", "diag", "safe", "floppy"])
+def test_a_boot_device_that_can_not_be_honoured_is_refused(node: Node, device: str) -> None:
+    done = ipmitool(node.target, "chassis", "bootdev", device)
+    assert "Invalid data field in request" in done.output  # and ipmitool ends with 0 all the same
+    assert "Boot Flag Invalid" in ipmitool(node.target, "chassis", "bootparam", "get", "5").output
+
+
+# --- Who may do what -------------------------------------------------------------------------------------------------
+
+
+@each_suite
+@pytest.mark.parametrize("who", [{"password": "wrong"}, {"user": "nobody"}], ids=["password", "user"])
+def test_a_stranger_is_refused_quickly(node: Node, who: dict[str, str], suite: int) -> None:
+    stranger = Target(node.target.port, **who)
+    by_ipmitool = ipmitool(stranger, "power", "on", suite=suite)
+    assert by_ipmitool.code != 0 and by_ipmitool.seconds < 1.5
+    assert "Unable to establish IPMI v2 / RMCP+ session" in by_ipmitool.output
+    by_freeipmi = freeipmi("ipmipower", stranger, "--on", suite=suite)
+    assert by_freeipmi.code != 0 and by_freeipmi.seconds < 1.5 and "password invalid" in by_freeipmi.output
+    assert node.state() == "shut off"
+
+
+def test_pyghmi_is_told_of_a_wrong_password(node: Node) -> None:
+    from pyghmi.exceptions import IpmiException
+
+    with pytest.raises(IpmiException, match="ncorrect password"), pyghmi(Target(node.target.port, password="wrong")):
+        pass
+
+
+def test_a_user_may_look_and_not_power(node: Node) -> None:
+    monitor = Target(node.target.port, user=MONITOR["name"], password=MONITOR["password"])
+    assert ipmitool(monitor, "power", "status", level="USER").output == "Chassis Power is off"
+    refused = ipmitool(monitor, "power", "on", level="USER")
+    assert refused.code != 0 and "Insufficient privilege level" in refused.output
+    boot = ipmitool(monitor, "chassis", "bootdev", "pxe", level="USER")
+    assert "Set Chassis Boot Parameter 5 failed: Insufficient privilege level" in boot.output
+    above = ipmitool(monitor, "power", "on", level="ADMINISTRATOR")
+    assert above.code != 0 and above.seconds < 1.5
+    assert node.state() == "shut off"
+
+
+def test_an_administrator_who_logs_in_as_user_may_not_power(node: Node) -> None:
+    refused = ipmitool(node.target, "power", "on", level="USER")
+    assert refused.code != 0 and "Insufficient privilege level" in refused.output
+    with Console(node.target.port) as console:
+        console.login(privilege=2)
+        assert console.request(0x00, 0x02, b"\x01") == b"\xd4"
+        assert console.request(0x06, 0x3B, b"\x04") == b"\x81", "a session can't be raised above its login"
+    assert node.state() == "shut off"
+
+
+def test_power_commands_are_audited_refused_ones_too(node: Node) -> None:
+    ipmitool(node.target, "power", "on")
+    ipmitool(node.target, "chassis", "bootdev", "bios")
+    monitor = Target(node.target.port, user=MONITOR["name"], password=MONITOR["password"])
+    ipmitool(monitor, "power", "off", level="USER")
+    lines = node.vbmcd.audit(node.name)
+    assert [(one["event"], one["action"], one["user"], one["result"].split()[0]) for one in lines] == [
+        ("power", "on", "admin", "ok"),
+        ("boot", "6h once", "admin", "CCh"),
+        ("power", "off", "monitor", "D4h"),
+    ]
+    assert all(one["source"].startswith("127.0.0.1 ") for one in lines)
+
+
+# --- What a BMC says of itself ---------------------------------------------------------------------------------------
+
+
+@each_suite
+def test_the_system_guid_is_the_uuid_of_the_domain(node: Node, suite: int) -> None:
+    told = ipmitool(node.target, "mc", "guid", suite=suite).output
+    assert told.splitlines()[0].split() == ["System", "GUID", ":", node.uuid]
+    assert freeipmi("bmc-info", node.target, "--get-system-guid", suite=suite).output == node.uuid
+
+
+@each_suite
+def test_identity_self_test_and_chassis_are_told(node: Node, suite: int) -> None:
+    info = freeipmi("bmc-info", node.target, "--get-device-id", suite=suite)
+    assert info.code == 0 and "Chassis Device        : supported" in info.output
+    tool = ipmitool(node.target, "mc", "info", suite=suite)
+    assert tool.code == 0 and "IPMI Version              : 2.0" in tool.output
+    assert ipmitool(node.target, "mc", "selftest", suite=suite).output == "Selftest: passed"
+    chassis = freeipmi("ipmi-chassis", node.target, "--get-chassis-status", suite=suite)
+    assert chassis.code == 0 and "Chassis Identify state              : off" in chassis.output
+
+
+def test_both_suites_are_offered(node: Node) -> None:
+    told = ipmitool(node.target, "channel", "getciphers", "ipmi").output
+    assert [line.split()[0] for line in told.splitlines()[1:]] == ["3", "17"]
+    assert ipmitool(node.target, "power", "status", suite=0).code != 0
+
+
+def test_identify_is_on_for_as_long_as_told(node: Node) -> None:
+    def identify() -> str:
+        told = freeipmi("ipmi-chassis", node.target, "--get-chassis-status").output
+        return told.rpartition(": ")[2]
+
+    assert ipmitool(node.target, "chassis", "identify", "1").code == 0
+    assert identify() == "Timed on"
+    eventually(lambda: identify() == "off", 3, "the identify light goes out by itself")
+    assert ipmitool(node.target, "chassis", "identify", "force").code == 0
+    assert identify() == "Indefinite on"
+    assert ipmitool(node.target, "chassis", "identify", "0").code == 0
+    assert identify() == "off"
+
+
+# --- Many BMCs, and addresses ----------------------------------------------------------------------------------------
+
+
+def test_one_client_polls_many_bmcs(vbmcd: Vbmcd) -> None:
+    specs = [{"name": f"many-{n}", "address": "127.0.0.1", "state": "started", **NO_MACHINE} for n in range(40)]
+    ports = [one["port"] for one in vbmcd.apply(*specs, owner="", check=False)["instances"]]
+    hosts = [f"127.0.0.1:{port}" for port in ports]
+    done = freeipmi_hosts("ipmipower", hosts, Target(0), "--stat")
+    assert done.code == 0 and done.output.splitlines() == ["127.0.0.1: on"] * len(ports)
+    # pyghmi has one socket for all of its sessions.
+    clients = [pyghmi(Target(port)) for port in ports[:10]]
+    opened = [client.__enter__() for client in clients]
+    assert [client.get_power() for client in opened] == [{"powerstate": "on"}] * 10
+    assert [client.get_power() for client in opened] == [{"powerstate": "on"}] * 10
+    for client in clients:
+        client.__exit__(None, None, None)
+    vbmcd.ask("delete", names=[spec["name"] for spec in specs])
+
+
+@pytest.mark.parametrize("address", ["::", "0.0.0.0"])
+def test_replies_leave_from_the_address_that_was_asked(vbmcd: Vbmcd, address: str) -> None:
+    port = vbmcd.serve("wildcard", **NO_MACHINE, address=address)
+    try:
+        for host in ("127.0.0.1", "127.0.0.2", "127.3.2.1", *(["::1"] if address == "::" else [])):
+            # The console's socket is connected: it does not get an answer that comes from another address.
+            with Console(port, host) as console:
+                assert console.login().request(0x06, 0x01)[0] == 0
+            assert ipmitool(Target(port, host), "power", "status").code == 0
+    finally:
+        vbmcd.ask("delete", names=["wildcard"])
+
+
+def test_a_bmc_on_an_address_of_its_own_has_the_usual_port(vbmcd: Vbmcd) -> None:
+    specs = [{"name": f"own-{n}", "address": f"127.62.3.{n}", "port": 623, "state": "started"} for n in (1, 2)]
+    specs.append({"name": "own-6", "address": "::1", "port": 623, "state": "started"})
+    vbmcd.apply(*({**spec, **NO_MACHINE} for spec in specs))
+    try:
+        for host in ("127.62.3.1", "127.62.3.2", "::1"):
+            assert ipmitool(Target(623, host), "power", "status").output == "Chassis Power is on"
+        assert freeipmi("ipmipower", Target(623, "::1"), "--stat").code == 0
+    finally:
+        vbmcd.ask("delete", names=[str(spec["name"]) for spec in specs])

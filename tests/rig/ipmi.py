@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The IPMI clients that people use, as functions: ipmitool, FreeIPMI's tools, and pyghmi.
+
+The suite 17 is -C 17 for ipmitool and -I 17 for FreeIPMI; pyghmi takes the best that it is offered.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+TIMEOUT = 30
+
+
+@dataclass(frozen=True)
+class Target:
+    """A BMC and who talks to it."""
+
+    port: int
+    host: str = "127.0.0.1"
+    user: str = "admin"
+    password: str = "password"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a client said, on both of its outputs, and how long it took."""
+
+    code: int
+    output: str
+    seconds: float
+
+
+def ipmitool(target: Target, *arguments: str, suite: int = 17, level: str = "ADMINISTRATOR") -> Outcome:
+    """Run ipmitool; `level` is what it asks for at login (-L)."""
+    who = ["-H", target.host, "-p", str(target.port), "-U", target.user, "-P", target.password]
+    return _run("ipmitool", "-I", "lanplus", "-C", str(suite), "-L", level, *who, *arguments)
+
+
+def freeipmi(tool: str, target: Target, *arguments: str, suite: int = 17) -> Outcome:
+    """Run one of FreeIPMI's tools (ipmipower, ipmi-chassis, bmc-info)."""
+    host = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+    return freeipmi_hosts(tool, [host], target, *arguments, suite=suite)
+
+
+def freeipmi_hosts(tool: str, hosts: list[str], target: Target, *arguments: str, suite: int = 17) -> Outcome:
+    """The same for many hosts at once; of `target` only user and password are used."""
+    who = ["-h", ",".join(hosts), "-u", target.user, "-p", target.password]
+    return _run(tool, "-D", "LAN_2_0", "-I", str(suite), *who, *arguments)
+
+
+@contextmanager
+def pyghmi(target: Target, privilege: int = 4) -> Iterator[Any]:
+    """pyghmi's command.Command, logged in and, at the end, out. Raises what pyghmi raises."""
+    from pyghmi.ipmi import command
+
+    client = command.Command(
+        bmc=target.host, userid=target.user, password=target.password, port=target.port, privlevel=privilege
+    )
+    try:
+        yield client
+    finally:
+        client.ipmi_session.logout()
+
+
+def _run(*command: str) -> Outcome:
+    began = time.monotonic()
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=TIMEOUT, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout.strip(), time.monotonic() - began)
