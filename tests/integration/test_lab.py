@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks end to end: real libvirtd and QEMU, the real daemon, an independent IPMI client.
+
+Each test works in a sandbox, a copy of this machine that is forgotten afterwards, so that no lab here is disturbed.
+Bridges are the machine's all the same, which is why the lab's network has a name of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig.sandbox import Sandbox
+from rig.waiting import eventually
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BRIDGE = "labtest0"
+PASSWORD = "not-for-printing"
+INVENTORY: dict[str, Any] = {
+    "all": {"vars": {"lab_name": "labtest"}},
+    "hypervisors": {
+        "hosts": {
+            "hv": {
+                "ansible_connection": "local",
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "hypervisor_networks": [{"name": "labtest", "forward": "isolated", "bridge": BRIDGE}],
+            }
+        }
+    },
+    "nodes": {
+        "hosts": {"labtest-1": {}, "labtest-2": {"bmc_port": 16700}},
+        "vars": {
+            "lab_hypervisor": "hv",
+            "lab_memory_mb": 32,
+            "lab_type": "qemu",
+            "lab_disks": [{"size_gb": 0.01}],
+            "lab_nics": [{"network": "labtest"}],
+            "bmc_address": "127.0.0.1",
+            "bmc_password": PASSWORD,
+        },
+    },
+}
+# QEMUs of a sandbox would share cgroups and security labels with the machine's own, and in a changed root libvirt can't
+# give them a /dev of their own.
+QEMU_CONF = 'cgroup_controllers = []\nsecurity_driver = "none"\nnamespaces = []\n'
+
+
+class Lab:
+    """The playbooks, run in a sandbox."""
+
+    def __init__(self, sandbox: Sandbox, collections: Path) -> None:
+        self.sandbox = sandbox
+        self._collections = collections
+
+    def play(self, playbook: str, *arguments: str, inventory: dict[str, Any] = INVENTORY, check: bool = True) -> str:
+        """What ansible-playbook prints. With `check`, it has to succeed."""
+        self.sandbox.write("/root/inventory.json", json.dumps(inventory))
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "/root/inventory.json"]
+        env = {"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+        done = self.sandbox.run(*command, f"baremetal.lab.{playbook}", *arguments, env=env, check=check)
+        assert check or done.returncode != 0
+        assert PASSWORD not in done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def status(self, name: str) -> list[str]:
+        """The row of a node in the table that the playbook `status` ends with."""
+        rows = re.findall(r'^ +"(.*?)",?$', self.play("status"), flags=re.MULTILINE)
+        [row] = [row.split() for row in rows if row.split()[:1] == [name]]
+        return row
+
+    def power(self, port: int, action: str) -> None:
+        command = ["ipmitool", "-I", "lanplus", "-C", "17", "-H", "127.0.0.1", "-p", str(port), "-U", "admin", "-E"]
+        self.sandbox.run(*command, "power", action, env={"IPMI_PASSWORD": PASSWORD})
+
+    def virsh(self, *arguments: str) -> str:
+        return self.sandbox.run("virsh", "--quiet", *arguments).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("collections")
+    subprocess.run([CHECKOUT / "scripts" / "stage.sh", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def lab(collections: Path) -> Iterator[Lab]:
+    if os.geteuid() != 0:
+        if os.environ.get("REQUIRE_LIBVIRT"):
+            raise RuntimeError("the playbooks' test needs root")
+        pytest.skip("needs root: the playbooks work in a sandbox of namespaces and an overlay")
+    with Sandbox(CHECKOUT, collections) as sandbox:
+        sandbox.run("sh", "-c", f"printf '%s' '{QEMU_CONF}' >> /etc/libvirt/qemu.conf")
+        sandbox.run("rm", "-rf", "/etc/libvirt/qemu/networks/autostart", "/etc/libvirt/qemu/autostart")
+        yield Lab(sandbox, collections)
+    subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
+
+
+def changes(output: str) -> dict[str, int]:
+    """Host to the number of changed tasks, from the recap."""
+    return {host: int(count) for host, count in re.findall(r"^(\S+) +: .*changed=(\d+)", output, flags=re.MULTILINE)}
+
+
+def traces(sandbox: Sandbox) -> list[str]:
+    """What of the daemon can be found on the machine."""
+    files = [
+        "/opt/vbmcd",
+        "/var/lib/vbmcd",
+        "/run/vbmcd",
+        "/run/vbmcd.pid",
+        "/var/log/vbmcd.log",
+        "/usr/local/bin/vbmc",
+    ]
+    found = [path for path in files if sandbox.exists(path)]
+    users = [
+        entry for entry in ("passwd", "group") if sandbox.run("getent", entry, "vbmc", check=False).returncode == 0
+    ]
+    running = sandbox.run("pgrep", "--full", "--list-full", "vbmcd", check=False).stdout.splitlines()
+    return found + users + running
+
+
+def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab) -> None:
+    first = lab.play("bring_up")
+    assert changes(first).keys() == {"hv"}
+    assert lab.status("labtest-2") == ["labtest-2", "hv", "labtest-2", "127.0.0.1:16700", "off"]
+
+    lab.power(16700, "on")
+    eventually(lambda: lab.virsh("domstate", "labtest-2") == "running", what="the BMC starts its domain")
+    assert lab.status("labtest-2")[-1] == "on"
+    assert lab.status("labtest-1")[-1] == "off"
+
+    again = lab.play("bring_up")
+    assert changes(again) == {"hv": 0}
+    assert changes(lab.play("bring_up", "--check")) == {"hv": 0}
+    assert lab.virsh("domstate", "labtest-2") == "running"
+
+    another = "<domain type='qemu'><name>another</name><memory>16384</memory><os><type>hvm</type></os></domain>"
+    lab.sandbox.write("/root/another.xml", another)
+    lab.virsh("define", "/root/another.xml")
+
+    assert changes(lab.play("tear_down"))["hv"] > 0
+    assert traces(lab.sandbox) == []
+    assert lab.virsh("list", "--all", "--name") == "another"
+    assert lab.virsh("pool-list", "--all", "--name") == ""
+    assert not lab.sandbox.exists("/var/lib/libvirt/images/lab")
+    assert changes(lab.play("tear_down")) == {"hv": 0}
+
+
+def test_a_node_that_left_the_inventory_loses_its_bmc_and_keeps_its_disks(lab: Lab) -> None:
+    lab.play("bring_up")
+    smaller = deepcopy(INVENTORY)
+    del smaller["nodes"]["hosts"]["labtest-1"]
+
+    told = lab.play("bring_up", "--tags", "nodes", inventory=smaller)
+    assert re.search(r"Left as they are.*labtest-1", told)
+    assert lab.sandbox.run("vbmc", "--no-daemon", "list", "-f", "value", "-c", "Name").stdout.split() == ["labtest-2"]
+    assert lab.sandbox.exists("/var/lib/libvirt/images/lab/labtest-1-0.qcow2")
+
+    lab.play("tear_down", inventory=smaller)
+    assert lab.virsh("list", "--all", "--name") == ""
+
+
+def test_a_limit_brings_up_the_nodes_that_it_names(lab: Lab) -> None:
+    lab.play("bring_up", "--limit", "hv,labtest-1")
+    assert lab.virsh("list", "--all", "--name") == "labtest-1"
+    lab.play("bring_up", "--tags", "nodes", "--limit", "hv,labtest-2")
+    assert lab.virsh("list", "--all", "--name").split() == ["labtest-1", "labtest-2"]
+    lab.play("tear_down", "--limit", "hv,labtest-1")
+    assert lab.virsh("list", "--all", "--name") == "labtest-2"
+    assert lab.status("labtest-2")[-1] == "off"
+
+
+def test_check_mode_on_a_machine_without_a_lab_changes_nothing(lab: Lab) -> None:
+    assert changes(lab.play("bring_up", "--check"))["hv"] > 0
+    assert traces(lab.sandbox) == []
+    assert not lab.sandbox.exists("/run/libvirt/libvirt-sock")
+
+
+def test_a_wrong_inventory_is_refused_before_anything_changes(lab: Lab) -> None:
+    wrong = deepcopy(INVENTORY)
+    wrong["nodes"]["hosts"]["labtest-1"] = {"lab_hypervisor": "nowhere"}
+    wrong["nodes"]["hosts"]["labtest-3"] = {"bmc_port": 16700}
+    told = lab.play("bring_up", inventory=wrong, check=False)
+    assert "node 'labtest-1' is to run on 'nowhere'" in told
+    assert "'labtest-2' and 'labtest-3' both want their BMC on 127.0.0.1:16700" in told
+    assert traces(lab.sandbox) == []
+
+
+def test_the_status_of_a_lab_that_is_not_there_is_shown_and_not_an_error(lab: Lab) -> None:
+    assert lab.status("labtest-1") == ["labtest-1", "hv", "labtest-1", "none", "unknown"]
