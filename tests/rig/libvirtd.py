@@ -13,6 +13,7 @@ By hand: `python -m rig.libvirtd` in tests/ starts one, prints its URI and keeps
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,8 @@ dynamic_ownership = 0
 security_driver = "none"
 cgroup_controllers = []
 namespaces = []
+remote_display_port_min = {display}
+remote_display_port_max = {display_end}
 """
 LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
@@ -47,6 +50,7 @@ max_clients = 10000
 max_anonymous_clients = 10000
 log_outputs = "3:stderr"
 """
+_DISPLAYS = 100
 
 
 class Unavailable(RuntimeError):
@@ -175,7 +179,10 @@ class Libvirtd:
     def _start_keeper(self) -> subprocess.Popen[str]:
         for name in keeper.LIBVIRT_FOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF)
+        display = 5900 + _DISPLAYS * random.randrange(500)  # several rigs would compete for the same ports
+        (self.folder / "etc" / "qemu.conf").write_text(
+            QEMU_CONF.format(display=display, display_end=display + _DISPLAYS - 1)
+        )
         (self.folder / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF)
         (self.folder / "etc" / "virtlogd.conf").write_text("")
         command = [sys.executable, keeper.__file__, str(self.folder), "remove" if self._own_folder else "keep"]

@@ -12,8 +12,21 @@ from collections.abc import Iterator
 import pytest
 
 from rig.waiting import eventually, eventually_async
+from vbmcd.machine import lanes
 from vbmcd.machine.base import Busy
 from vbmcd.machine.lanes import Lane, Overdue
+
+
+class Tool:
+    """Says in which thread it was opened and closed."""
+
+    def __init__(self) -> None:
+        self.handle = self
+        self.opened_in = threading.get_ident()
+        self.closed_in: int | None = None
+
+    def close(self) -> None:
+        self.closed_in = threading.get_ident()
 
 
 class Door:
@@ -23,7 +36,7 @@ class Door:
         self.entered = threading.Event()
         self.opened = threading.Event()
 
-    def __call__(self) -> str:
+    def __call__(self, _handle: object) -> str:
         self.entered.set()
         self.opened.wait(20)
         return "through"
@@ -37,24 +50,74 @@ def door() -> Iterator[Door]:
 
 
 def lane(size: int = 2, came_back=lambda: None) -> Lane:
-    return Lane("lane", size, came_back)
+    return Lane("lane", [Tool] * size, came_back)
 
 
 async def test_results_and_errors_come_back() -> None:
     subject = lane()
-    assert await subject.run("a", lambda: 42, deadline=5) == 42
+    assert await subject.run("a", lambda _: 42, deadline=5) == 42
     with pytest.raises(ZeroDivisionError):
-        await subject.run("a", lambda: 1 // 0, deadline=5)
+        await subject.run("a", lambda _: 1 // 0, deadline=5)
 
 
 async def test_no_more_threads_than_its_size(door: Door) -> None:
     subject, seen = lane(2), set()
 
-    def call() -> None:
+    def call(_handle: object) -> None:
         seen.add(threading.get_ident())
 
     await asyncio.gather(*(subject.run(str(n), call, deadline=5) for n in range(50)))
     assert 1 <= len(seen) <= 2
+
+
+async def test_each_thread_has_a_tool_of_its_own_and_closes_it() -> None:
+    subject, tools = lane(2), set()
+
+    def call(tool: Tool) -> None:
+        assert tool.opened_in == threading.get_ident()
+        tools.add(tool)
+        both.wait(5)
+
+    both = threading.Barrier(2)
+    await asyncio.gather(*(subject.run(str(n), call, deadline=5) for n in range(2)))
+    assert len(tools) == 2
+    subject.close()
+    await asyncio.to_thread(subject.join)
+    assert all(tool.closed_in == tool.opened_in for tool in tools)
+
+
+async def test_one_call_after_the_other_needs_one_thread() -> None:
+    subject = lane(4)
+    assert len({await subject.run("a", lambda tool: tool, deadline=5) for _ in range(500)}) == 1
+
+
+async def test_a_tool_that_takes_long_to_open_is_overdue_and_not_queued(door: Door) -> None:
+    subject = Lane("lane", [lambda: door(None)], lambda: None)
+    with pytest.raises(Overdue):
+        await subject.run("a", lambda _: 1, deadline=0.05)
+
+
+async def test_a_tool_that_does_not_open_fails_the_call_and_is_tried_again() -> None:
+    attempts = iter([Busy("not now"), Tool()])
+
+    def opener() -> Tool:
+        attempt = next(attempts)
+        if isinstance(attempt, Tool):
+            return attempt
+        raise attempt
+
+    subject = Lane("lane", [opener], lambda: None)
+    with pytest.raises(Busy, match="not now"):
+        await subject.run("a", lambda _: 1, deadline=5)
+    assert await subject.run("a", lambda _: 2, deadline=5) == 2
+
+
+async def test_threads_end_when_idle_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "_IDLE_SECONDS", 0.01)
+    subject = lane(1)
+    first = await subject.run("a", lambda tool: tool, deadline=5)
+    eventually(lambda: first.closed_in, 5, "the idle thread closes its tool")
+    assert await subject.run("a", lambda tool: tool, deadline=5) is not first
 
 
 async def test_an_overdue_call_blocks_its_key_alone(door: Door) -> None:
@@ -62,8 +125,8 @@ async def test_an_overdue_call_blocks_its_key_alone(door: Door) -> None:
     with pytest.raises(Overdue):
         await subject.run("stuck", door, deadline=0.05)
     with pytest.raises(Busy, match="stuck has not come back"):
-        await subject.run("stuck", lambda: 1, deadline=5)
-    assert await subject.run("other", lambda: 2, deadline=5) == 2
+        await subject.run("stuck", lambda _: 1, deadline=5)
+    assert await subject.run("other", lambda _: 2, deadline=5) == 2
 
 
 async def test_when_every_thread_is_overdue_calls_are_refused_at_once_until_one_comes_back(door: Door) -> None:
@@ -72,10 +135,10 @@ async def test_when_every_thread_is_overdue_calls_are_refused_at_once_until_one_
     with pytest.raises(Overdue):
         await subject.run("stuck", door, deadline=0.05)
     with pytest.raises(Busy):
-        await asyncio.wait_for(subject.run("other", lambda: 1, deadline=60), 5)
+        await asyncio.wait_for(subject.run("other", lambda _: 1, deadline=60), 5)
     door.opened.set()
     await eventually_async(lambda: _value(returned), 5, "the stuck call's return is reported")
-    assert await subject.run("other", lambda: 1, deadline=5) == 1
+    assert await subject.run("other", lambda _: 1, deadline=5) == 1
 
 
 async def _value(value: object) -> object:
@@ -87,11 +150,11 @@ async def test_a_call_that_waited_too_long_in_the_queue_never_runs(door: Door) -
     first = asyncio.ensure_future(subject.run("a", door, deadline=60))
     await asyncio.to_thread(door.entered.wait, 5)
     with pytest.raises(Busy) as refused:
-        await subject.run("b", lambda: ran.append(1), deadline=0.05)
+        await subject.run("b", lambda _: ran.append(1), deadline=0.05)
     assert not isinstance(refused.value, Overdue)
     door.opened.set()
     assert await first == "through"
-    await subject.run("c", lambda: None, deadline=5)
+    await subject.run("c", lambda _: None, deadline=5)
     assert ran == []
 
 
@@ -99,7 +162,7 @@ async def test_a_patient_call_waits_for_its_turn(door: Door) -> None:
     subject = lane(1)
     first = asyncio.ensure_future(subject.run("a", door, deadline=60))
     await asyncio.to_thread(door.entered.wait, 5)
-    second = asyncio.ensure_future(subject.run("b", lambda: "done", deadline=0.05, patient=True))
+    second = asyncio.ensure_future(subject.run("b", lambda _: "done", deadline=0.05, patient=True))
     done, _ = await asyncio.wait({second}, timeout=0.3)
     assert not done
     door.opened.set()
@@ -110,13 +173,13 @@ async def test_closing_ends_what_is_queued_and_joins_what_runs(door: Door) -> No
     subject = lane(1)
     running = asyncio.ensure_future(subject.run("a", door, deadline=60))
     await asyncio.to_thread(door.entered.wait, 5)
-    queued = asyncio.ensure_future(subject.run("b", lambda: 1, deadline=60, patient=True))
+    queued = asyncio.ensure_future(subject.run("b", lambda _: 1, deadline=60, patient=True))
     await asyncio.sleep(0)
     subject.close()
     with pytest.raises(Busy, match="closed"):
         await queued
     with pytest.raises(Busy, match="closed"):
-        await subject.run("c", lambda: 1, deadline=5)
+        await subject.run("c", lambda _: 1, deadline=5)
     joiner = threading.Thread(target=subject.join, daemon=True)
     joiner.start()
     assert joiner.is_alive()

@@ -15,7 +15,8 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from typing import Any, Callable, Deque, Dict, Generic, Optional, Set, TypeVar
+from functools import partial
+from typing import Any, Callable, Deque, Dict, Generic, List, Optional, Protocol, Sequence, Set, TypeVar
 
 from vbmcd.machine.base import Busy
 
@@ -29,24 +30,38 @@ class Overdue(Busy):
     """The call was started and has not come back within its deadline."""
 
 
-class Lane:
-    """At most `size` threads for the blocking calls of one connection; used from one event loop."""
+class Tool(Protocol):
+    """What the calls of a thread work with, such as a connection. One thread at a time has it."""
 
-    def __init__(self, name: str, size: int, came_back: Callable[[], None]) -> None:
+    handle: Any
+
+    def close(self) -> None:
+        """Called by the thread that opened it, before the thread ends."""
+
+
+class Lane:
+    """Threads for blocking calls, each with a tool of its own, used from one event loop.
+
+    There are at most as many threads as `openers`. A thread opens its tool for its first call, and closes it
+    when it has had nothing to do for a while; the first openers are the most used.
+    """
+
+    def __init__(self, name: str, openers: Sequence[Callable[[], Tool]], came_back: Callable[[], None]) -> None:
         """`name` begins every message; `came_back` is called when an overdue call returns after all."""
         self._name = name
-        self._size = size
+        self._size = len(openers)
+        self._openers = list(reversed(openers))
+        """Those that no thread has now; the last one is taken next."""
         self._came_back = came_back
         self._changed = threading.Condition()
         self._jobs: Deque[_Job[Any]] = deque()
-        self._threads = 0
         self._idle = 0
         self._closed = False
         self._pending: Set[asyncio.Future[Any]] = set()
         self._overdue: Dict[asyncio.Future[Any], str] = {}
 
-    async def run(self, key: str, function: Callable[[], T], *, deadline: float, patient: bool = False) -> T:
-        """Run `function` in a thread and return, or raise, what it did.
+    async def run(self, key: str, function: Callable[[Any], T], *, deadline: float, patient: bool = False) -> T:
+        """Run `function(handle)` in a thread and return, or raise, what it did.
 
         `key` names what the call works on: while an earlier call for it is overdue, or every thread is, Busy
         is raised at once. Overdue is raised `deadline` seconds after the call (a `patient` one: after it left
@@ -92,7 +107,7 @@ class Lane:
     def join(self) -> None:
         """After close(), from another thread: block until the last call has returned."""
         with self._changed:
-            self._changed.wait_for(lambda: self._threads == 0)
+            self._changed.wait_for(lambda: len(self._openers) == self._size)
 
     def forget(self) -> None:
         """After close(), when the loop is about to end: threads that come back later have nobody to tell."""
@@ -119,54 +134,68 @@ class Lane:
             self._jobs.append(job)
             if self._idle >= len(self._jobs):
                 self._changed.notify()
-                return
-            if self._threads >= self._size:
-                return
-            self._threads += 1
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            else:
+                self._start_thread()
 
-    def _work(self) -> None:
+    def _start_thread(self) -> None:
+        if self._openers:
+            self._idle += 1
+            opener = self._openers.pop()
+            threading.Thread(target=self._work, args=(opener,), name=self._name, daemon=True).start()
+
+    def _work(self, opener: Callable[[], Tool]) -> None:
+        tools: List[Tool] = []
+
+        def handle() -> Any:
+            if not tools:
+                tools.append(opener())
+            return tools[0].handle
+
         while True:
             job = self._next()
             if job is None:
-                return
-            job.run()
-            del job  # its result may hold what must not live on in an idle thread
+                break
+            resolve = job.run(handle)
+            with self._changed:
+                self._idle += 1  # before the caller knows, or its next call would start another thread
+            resolve()
+            del job, resolve  # they may hold what must not live on in an idle thread
+        for tool in tools:
+            tool.close()
+        with self._changed:
+            self._openers.append(opener)
+            self._changed.notify_all()
+            if self._jobs:  # came while the tool was being closed
+                self._start_thread()
 
     def _next(self) -> Optional[_Job[Any]]:
         with self._changed:
-            if not self._jobs and not self._closed:
-                self._idle += 1
-                self._changed.wait(_IDLE_SECONDS)
-                self._idle -= 1
-            if self._jobs:
-                return self._jobs.popleft()
-            self._threads -= 1
-            self._changed.notify_all()
-            return None
+            self._changed.wait_for(lambda: self._jobs or self._closed, _IDLE_SECONDS)
+            self._idle -= 1
+            return self._jobs.popleft() if self._jobs else None
 
 
 class _Job(Generic[T]):
     """One call: a function and the future that its thread resolves."""
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function: Optional[Callable[[], T]] = function
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function: Optional[Callable[[Any], T]] = function
         self.future: Future[T] = Future()
         self.started: Optional[float] = None
         """When (time.monotonic) a thread took it; None while it is queued."""
 
-    def run(self) -> None:
+    def run(self, handle: Callable[[], Any]) -> Callable[[], None]:
+        """Do it, unless it was cancelled; what is returned tells the caller."""
         function, self._function = self._function, None
         if function is None or not self.future.set_running_or_notify_cancel():
-            return
+            return lambda: None
         self.started = time.monotonic()
         try:
-            result = function()
+            result = function(handle())
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
             # Without its traceback, whose frames would keep the connection alive beyond this thread.
-            self.future.set_exception(error.with_traceback(None))
-        else:
-            self.future.set_result(result)
+            return partial(self.future.set_exception, error.with_traceback(None))
+        return partial(self.future.set_result, result)
 
     def fail(self, error: Exception) -> None:
         if self.future.set_running_or_notify_cancel():

@@ -29,6 +29,7 @@ _RACED = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 class Plan:
     """What an action comes to in the domain's present state, in the order stop, start, signal."""
 
+    was_on: bool
     stop: bool = False
     start: bool = False
     start_from: Optional[str] = field(default=None, repr=False)
@@ -68,16 +69,16 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
     domain = connection.lookupByName(name)
     on = bool(domain.isActive())
     if action is Action.OFF:
-        return Plan(stop=on)
+        return Plan(on, stop=on)
     if action is Action.ON:
-        return Plan() if on else _start(connection, domain, boot)
+        return Plan(on) if on else _start(connection, domain, boot)
     if not on:
         raise WrongState(f"domain {name!r} is off")
     if action is Action.CYCLE or (action is Action.RESET and _boots_anew(domain, boot)):
         # IPMI 2.0, 28.3 wants at least a second without power in a power cycle, for capacitors and disks to
         # settle. A domain has neither: it starts as soon as it has stopped.
         return _start(connection, domain, boot, stop=True)
-    return Plan(signal=action)
+    return Plan(on, signal=action)
 
 
 def execute(connection: Any, name: str, steps: Plan) -> None:
@@ -101,13 +102,13 @@ def _start(connection: Any, domain: Any, boot: Optional[BootOverride], stop: boo
     if not domain.isPersistent():
         raise WrongState(f"domain {name!r} is transient: once stopped it is gone, and can't be started again")
     if boot is None:
-        return Plan(stop=stop, start=True)
+        return Plan(was_on=stop, stop=stop, start=True)
     # Asked before the stop: a running domain has no managed save image of its own, but an old one may be left.
     if domain.hasManagedSaveImage():
         raise WrongState(
             f"domain {name!r} would resume its saved state and not boot: use `virsh managedsave-remove {name}` first"
         )
-    return Plan(stop=stop, start=True, start_from=_with_boot(connection, domain.XMLDesc(_COMPLETE), boot))
+    return Plan(was_on=stop, stop=stop, start=True, start_from=_with_boot(connection, domain.XMLDesc(_COMPLETE), boot))
 
 
 def _boots_anew(domain: Any, boot: Optional[BootOverride]) -> bool:

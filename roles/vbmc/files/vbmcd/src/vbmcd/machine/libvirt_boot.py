@@ -157,13 +157,19 @@ def _is_efi(domain: ET.Element) -> bool:
 
 
 def _switch_to_efi(domain: ET.Element, os: ET.Element) -> None:
-    """Let libvirt select EFI firmware, in place of the BIOS that was configured or implied."""
+    """Let libvirt select EFI firmware, in place of the BIOS that was configured or implied.
+
+    Without enrolled keys: the flag asks for EFI, and not for Secure Boot, which would refuse most of what
+    labs boot from the network (and is what libvirt selects first).
+    """
     if domain.find("features/acpi") is None:
         raise Unsupported(f"domain {domain.findtext('name')!r} has no ACPI, which EFI firmware needs")
     os.set("firmware", "efi")
     for tag in ("loader", "firmware"):
         for element in os.findall(tag):
             os.remove(element)
+    firmware = ET.SubElement(os, "firmware")
+    ET.SubElement(firmware, "feature", {"enabled": "no", "name": "enrolled-keys"})
 
 
 def _identity(device: ET.Element) -> Tuple[Optional[str], ...]:

@@ -13,22 +13,34 @@ import libvirt
 from vbmcd.config import Connection
 
 
-class OpenConnection:
-    """An open connection and what is registered on it."""
+class ClientConnection:
+    """An open connection. One thread at a time may call on it.
+
+    libvirt allows more, but its client (seen with 9.0) can lose the wake-up for a second thread's call while a
+    first one waits, and frees memory that waiting threads still use when its keepalive gives up. So every
+    thread has a connection of its own, and there is no keepalive: LibvirtLink asks for signs of life itself.
+    """
+
+    def __init__(self, settings: Connection) -> None:
+        """Open it, which may block for as long as the peer likes. Raises libvirtError."""
+        self.handle = _open(settings)
+
+    def close(self) -> None:
+        """Close it, which may block as well. No call may be in it: the binding frees it regardless."""
+        with suppress(libvirt.libvirtError):
+            self.handle.close()
+
+
+class EventConnection(ClientConnection):
+    """One that also tells of lifecycle events, and of its own end."""
 
     def __init__(self, settings: Connection, on_event: Callable[[str], None], on_close: Callable[[], None]) -> None:
-        """Open it, which may block for as long as the peer likes. Raises libvirtError.
-
-        `on_event` gets the name of each domain that has a lifecycle event, `on_close` is called when libvirt
-        finds the connection broken; both in libvirt's event thread.
-
-        There is no libvirt keepalive on it: when that gives a connection up while two threads wait for an
-        answer on it, libvirt (seen with 9.0) frees memory that they still use. LibvirtLink asks for itself.
-        """
-        self.handle = _open(settings)
+        """`on_event` gets the name of each domain that has an event, `on_close` is called when the connection
+        breaks; both in libvirt's event thread."""
+        super().__init__(settings)
         self._callback = -1
         try:
-            # A driver may know none of these. Without events nothing may be cached (follows_events).
+            # A driver may know neither. Without events nothing may be cached (follows_events).
             with _optional():
                 self._callback = self.handle.domainEventRegisterAny(
                     None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _lifecycle_event, on_event
@@ -44,14 +56,28 @@ class OpenConnection:
         return self._callback >= 0
 
     def close(self) -> None:
-        """Close it, which blocks for as long as the peer is frozen."""
         with suppress(libvirt.libvirtError):
             if self._callback >= 0:
                 self.handle.domainEventDeregisterAny(self._callback)
         with suppress(libvirt.libvirtError):
             self.handle.unregisterCloseCallback()
-        with suppress(libvirt.libvirtError):
-            self.handle.close()
+        super().close()
+
+
+class Borrowed:
+    """Another's connection, for a lane that is not to close it."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    def close(self) -> None:
+        """Left to the owner."""
+
+
+def in_process(uri: str) -> bool:
+    """Whether the driver lives in this process (libvirt's test driver): then a second connection would see
+    machines of its own, and one may be used by many threads."""
+    return uri.partition(":")[0] == "test"
 
 
 def is_alive(handle: Any) -> bool:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One kept connection to a libvirt daemon: opened, watched and reopened in the background.
+"""A link to one libvirt daemon: a connection that is kept, watched and reopened in the background.
 
 A worker keeps one link for each Connection (LinkPool counts its users). Everything but the blocking calls
 themselves runs on the worker's event loop. libvirt objects stay in the threads that use them: to drop the
@@ -24,8 +24,8 @@ import libvirt
 from vbmcd.config import Connection
 from vbmcd.machine import libvirt_events
 from vbmcd.machine.base import Busy
-from vbmcd.machine.lanes import Lane, Overdue
-from vbmcd.machine.libvirt_connection import OpenConnection, is_alive
+from vbmcd.machine.lanes import Lane, Overdue, Tool
+from vbmcd.machine.libvirt_connection import Borrowed, ClientConnection, EventConnection, in_process, is_alive
 from vbmcd.machine.libvirt_errors import translate
 
 T = TypeVar("T")
@@ -37,10 +37,10 @@ ACTION_DEADLINE = 60.0
 LIFE_SIGN = 0.5
 """Seconds for which an answer of libvirtd proves that it lives (LibvirtLink.check)."""
 
-# A client may have 5 requests under way before libvirtd stops reading from it (max_client_requests in
-# libvirtd.conf), its answers to libvirtd's own keepalive included: stay below.
 _READERS = 2
 _ACTORS = 2
+"""Threads, each with a connection of its own (ClientConnection says why). The first reader has the kept one;
+the others come when there is more to do at once than one can, and go when there no longer is."""
 
 _GIVE_UP = 8.0
 """Seconds without any answer after which a connection is replaced: its peer may have gone without a word."""
@@ -64,7 +64,7 @@ class Watcher(Protocol):
 
 
 class LibvirtLink:
-    """The connection of one worker to one libvirt daemon. Create and use it on the worker's event loop."""
+    """How one worker reaches one libvirt daemon. Create and use it on the worker's event loop."""
 
     def __init__(self, connection: Connection) -> None:
         self.uri = connection.uri
@@ -185,12 +185,11 @@ class LibvirtLink:
         else:
             live.answers()
 
-    def _guarded(self, live: _Live, domain: str, function: Callable[..., T], *args: Any) -> Callable[[], T]:
+    def _guarded(self, live: _Live, domain: str, function: Callable[..., T], *args: Any) -> Callable[[Any], T]:
         """The call as its thread is to run it, with libvirt's errors translated there."""
-        assert live.opened is not None, "only a connection that is open is ever adopted"
-        handle, uri, loop, lost = live.opened.handle, self.uri, self._loop, self._lost
+        uri, loop, lost = self.uri, self._loop, self._lost
 
-        def guarded() -> T:
+        def guarded(handle: Any) -> T:
             try:
                 return function(handle, *args)
             except libvirt.libvirtError as error:
@@ -254,9 +253,9 @@ class LibvirtLink:
         """Open a connection in a thread of its own. Cancel the future to have it closed again."""
         loop, settings, event, lost = self._loop, self._settings, self._event, self._lost
         future: asyncio.Future[_Live] = loop.create_future()
-        live = _Live(self.uri)
+        live = _Live(settings)
 
-        def deliver(opened: Optional[OpenConnection], error: str) -> None:
+        def deliver(opened: Optional[EventConnection], error: str) -> None:
             if opened is None:
                 if not future.cancelled():
                     future.set_exception(Busy(error))
@@ -269,7 +268,7 @@ class LibvirtLink:
 
         def work() -> None:
             try:
-                opened = OpenConnection(
+                opened = EventConnection(
                     settings,
                     on_event=lambda domain: _tell(loop, event, live, domain),
                     on_close=lambda: _tell(loop, lost, live),
@@ -306,8 +305,7 @@ class LibvirtLink:
         self._abandoned += 1
 
         def close() -> None:
-            # libvirt's binding frees the connection on close, under the feet of a call that is still in it.
-            live.reads.join()
+            live.reads.join()  # no call may be left in the connection
             live.actions.join()
             opened.close()
             _tell(loop, closed)
@@ -319,19 +317,33 @@ class LibvirtLink:
 
 
 class _Live:
-    """What goes with one connection and is replaced with it."""
+    """What goes with one kept connection and is replaced with it."""
 
-    def __init__(self, uri: str) -> None:
-        name = f"libvirt at {uri}"
-        self.opened: Optional[OpenConnection] = None
-        self.reads = Lane(name, _READERS, self.answers)
-        self.actions = Lane(name, _ACTORS, self.answers)
+    def __init__(self, settings: Connection) -> None:
+        self._settings = settings
+        self.opened: Optional[EventConnection] = None
+        """The kept connection; set before the first call."""
+        name = f"libvirt at {settings.uri}"
+        self.reads = Lane(name, [self._kept] + [self._another] * (_READERS - 1), self.answers)
+        self.actions = Lane(name, [self._another] * _ACTORS, self.answers)
         self.lost = asyncio.Event()
         self.answered = 0.0
         """When (time.monotonic) libvirtd last showed a sign of life."""
         self.suspect = False
         """A read is overdue and nothing has come back since: everything is refused."""
         self.probe: Optional[asyncio.Task[None]] = None
+
+    def _kept(self) -> Tool:
+        assert self.opened is not None, "only a connection that is open gets calls"
+        return Borrowed(self.opened.handle)
+
+    def _another(self) -> Tool:
+        if in_process(self._settings.uri):
+            return self._kept()
+        try:
+            return ClientConnection(self._settings)
+        except libvirt.libvirtError as error:
+            raise Busy(f"libvirt at {self._settings.uri} is away: {error}") from None
 
     def answers(self) -> None:
         self.answered = time.monotonic()

@@ -29,7 +29,18 @@ class LibvirtMachine:
     or the connection is lost: events are hints, the state itself is always read. One power action at a time.
     """
 
-    __slots__ = ("__weakref__", "_acting", "_action", "_link", "_name", "_on", "_uuid", "_uuid_version", "_version")
+    __slots__ = (
+        "__weakref__",
+        "_acting",
+        "_action",
+        "_link",
+        "_name",
+        "_on",
+        "_uuid",
+        "_uuid_version",
+        "_version",
+        "_was_on",
+    )
 
     def __init__(self, link: LibvirtLink, name: str) -> None:
         self._link = link
@@ -40,6 +51,8 @@ class LibvirtMachine:
         self._uuid: Optional[uuid.UUID] = None
         self._uuid_version = -1
         self._acting = False
+        self._was_on = False
+        """The state in which the last power command found the machine."""
         self._action: Optional[asyncio.Task[None]] = None
         link.watch(name, self)
 
@@ -51,6 +64,11 @@ class LibvirtMachine:
     async def is_on(self) -> bool:
         if self._action is not None:
             await asyncio.wait({self._action}, timeout=PROMPT)
+        if self._action is not None:
+            # Not done yet, so nothing has changed yet. libvirt would not say before it is done, and a start
+            # that takes long would keep those from reading who want to know of other domains.
+            await self._link.check()
+            return self._was_on
         if self._on is not None:
             await self._link.check()
         on = self._on
@@ -70,6 +88,7 @@ class LibvirtMachine:
         self._acting = True
         try:
             plan = await self._link.call(self._name, actions.plan, self._name, action, boot)
+            self._was_on = plan.was_on
             if not plan.empty:
                 await self._accept(action, plan)
         finally:
