@@ -164,6 +164,9 @@ def _without_run_time_names(device: ET.Element) -> None:
         device.attrib.pop("tty", None)
     if source is not None and device.tag == "disk":
         source.attrib.pop("index", None)
+    if source is not None and device.tag == "interface" and device.get("type") == "network":
+        source.attrib.pop("portid", None)
+        source.attrib.pop("bridge", None)
     if target is not None and device.tag == "channel":
         target.attrib.pop("state", None)
     if source is not None and device.tag == "channel" and device.get("type") == "unix":
