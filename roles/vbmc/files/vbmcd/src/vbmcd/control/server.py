@@ -12,6 +12,7 @@ from __future__ import annotations
 import grp
 import logging
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import Awaitable, Callable, Dict, List
@@ -53,21 +54,36 @@ def give_to_group(path: Path) -> None:
         return
 
 
-def bind_private(socket: zmq.asyncio.Socket, path: Path, mode: int) -> None:
+def bind_private(zmq_socket: zmq.asyncio.Socket, path: Path, mode: int) -> None:
     """Bind an ipc socket whose file never had more rights than `mode`, not even for a moment.
 
-    Only who holds the lock of the state folder may call this: a second bind on a path that is in use
-    takes it over without an error.
+    A second bind on a path that is in use would take it over without an error. So who calls this holds the
+    lock of the state folder, and here is looked for a daemon that has another state folder and the same socket.
     """
     if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
         raise StateError(f"{path} is in the way and is no socket: remove it, or choose another with --socket")
+    if is_listening(path):
+        raise StateError(f"another program listens on {path}: stop that one, or choose another with --socket")
     before = os.umask(0o777 & ~mode)
     try:
-        socket.bind(f"ipc://{path}")
+        zmq_socket.bind(f"ipc://{path}")
     except zmq.ZMQError as error:
         raise StateError(f"can't listen on {path}: {error.strerror}: choose another with --socket") from error
     finally:
         os.umask(before)
+
+
+def is_listening(path: Path) -> bool:
+    """Whether anybody listens on a unix socket; a file that a killed daemon left has no listener."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except BlockingIOError:
+            return True  # its queue of connections is full (unix(7))
+        except OSError:
+            return False
+    return True
 
 
 class ControlServer:
