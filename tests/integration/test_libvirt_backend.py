@@ -266,7 +266,7 @@ async def test_a_killed_libvirtd_is_busy_at_once_and_found_again(own_libvirtd: L
     await subject.control(Action.ON)
     await eventually_async(lambda: is_on(subject, True), 5, "the machine is on")
     identity = await subject.system_uuid()
-    for _ in range(3):
+    for _turn in range(3):
         own_libvirtd.kill()
         await eventually_async(lambda: _busy(subject), 1, "the machine is busy")
         assert await timed(subject.control(Action.OFF)) < 0.1
@@ -330,7 +330,7 @@ async def test_a_daemon_that_stays_silent_gets_a_new_connection(
     subject = LibvirtMachine(link, "a")
     assert not await subject.is_on()
     own_libvirtd.freeze()
-    attempts = await asyncio.gather(*(subject.control(Action.ON) for _ in range(3)), return_exceptions=True)
+    attempts = await asyncio.gather(*(subject.control(Action.ON) for _turn in range(3)), return_exceptions=True)
     assert all(isinstance(attempt, Busy) for attempt in attempts)
     await eventually_async(lambda: _disconnected(link.connected), 2, "the silent connection is given up")
     own_libvirtd.thaw()

@@ -42,7 +42,7 @@ def test_an_owner_that_is_killed_leaves_nothing_behind(libvirtd: Libvirtd) -> No
         [sys.executable, "-m", "rig.libvirtd"], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert owner.stdout is not None
-    uri, _, pid = owner.stdout.readline().split()
+    uri, _socket, pid = owner.stdout.readline().split()
     socket = Path(uri.partition("socket=")[2])
     assert socket.exists()
     os.kill(owner.pid, signal.SIGKILL)

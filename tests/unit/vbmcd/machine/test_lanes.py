@@ -88,7 +88,7 @@ async def test_each_thread_has_a_tool_of_its_own_and_closes_it() -> None:
 
 async def test_one_call_after_the_other_needs_one_thread() -> None:
     subject = lane(4)
-    assert len({await subject.run("a", lambda tool: tool, deadline=5) for _ in range(500)}) == 1
+    assert len({await subject.run("a", lambda tool: tool, deadline=5) for _turn in range(500)}) == 1
 
 
 async def test_a_tool_that_takes_long_to_open_is_overdue_and_not_queued(door: Door) -> None:
@@ -163,7 +163,7 @@ async def test_a_patient_call_waits_for_its_turn(door: Door) -> None:
     first = asyncio.ensure_future(subject.run("a", door, deadline=60))
     await asyncio.to_thread(door.entered.wait, 5)
     second = asyncio.ensure_future(subject.run("b", lambda _: "done", deadline=0.05, patient=True))
-    done, _ = await asyncio.wait({second}, timeout=0.3)
+    done, _pending = await asyncio.wait({second}, timeout=0.3)
     assert not done
     door.opened.set()
     assert (await first, await second) == ("through", "done")

@@ -103,7 +103,7 @@ async def test_the_state_is_cached_until_an_event(
     monkeypatch.setattr(
         libvirt_actions, "is_on", lambda c, name: reads.append(name) or c.lookupByName(name).isActive() == 1
     )
-    for _ in range(50):
+    for _turn in range(50):
         assert await machine.is_on()
     assert len(reads) == 1
     await link.call("one", lambda c: c.lookupByName("one").destroy() and None)  # as another client would
@@ -185,7 +185,7 @@ async def test_a_link_is_shared_and_closed_with_its_last_user(pool: LinkPool, co
 
 
 async def test_a_thousand_machines_share_a_link(link: LibvirtLink) -> None:
-    machines = [LibvirtMachine(link, "one") for _ in range(1000)]
+    machines = [LibvirtMachine(link, "one") for _turn in range(1000)]
     assert all(await asyncio.gather(*(machine.is_on() for machine in machines)))
     await machines[0].control(Action.OFF)
     await eventually_async(lambda: _all_off(machines), 5, "every machine has heard of it")

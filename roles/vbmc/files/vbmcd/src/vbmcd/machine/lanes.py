@@ -76,7 +76,7 @@ class Lane:
         began = time.monotonic()
         left = deadline
         while left > 0:
-            done, _ = await asyncio.wait({future}, timeout=left)
+            done, _pending = await asyncio.wait({future}, timeout=left)
             if future.cancelled():
                 raise Busy(f"{self._name}: the connection was closed")
             if done:

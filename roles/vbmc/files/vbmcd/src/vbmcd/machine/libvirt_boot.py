@@ -86,7 +86,7 @@ def boot_signature(definition: str) -> Tuple[object, ...]:
 
 def _parse(definition: str) -> ET.Element:
     """Parse, and have prefixes such as qemu: and those in <metadata> written back as they were."""
-    for _, (prefix, uri) in ET.iterparse(StringIO(definition), events=["start-ns"]):
+    for _event, (prefix, uri) in ET.iterparse(StringIO(definition), events=["start-ns"]):
         if prefix and not re.fullmatch(r"ns\d+", prefix):  # ElementTree's own
             ET.register_namespace(prefix, uri)
     return ET.fromstring(definition)
@@ -103,7 +103,7 @@ def _bootable(domain: ET.Element) -> ET.Element:
 
 
 def _devices(domain: ET.Element, kind: BootDevice) -> List[ET.Element]:
-    tag, types, _ = _KINDS[kind]
+    tag, types, _rest = _KINDS[kind]
     # A disk without the attribute is a disk.
     return [
         device for device in domain.iterfind(f"devices/{tag}") if not types or device.get("device", "disk") in types

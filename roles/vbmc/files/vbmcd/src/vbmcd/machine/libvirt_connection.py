@@ -89,7 +89,7 @@ def is_alive(handle: Any) -> bool:
 
 
 def _open(settings: Connection) -> Any:
-    def answer(credentials: List[List[Any]], _: object) -> int:
+    def answer(credentials: List[List[Any]], _data: object) -> int:
         for credential in credentials:
             if credential[0] == libvirt.VIR_CRED_AUTHNAME:
                 credential[4] = settings.sasl_username
@@ -111,9 +111,9 @@ def _optional() -> Iterator[None]:
             raise
 
 
-def _lifecycle_event(_: Any, domain: Any, _event: int, _detail: int, on_event: Callable[[str], None]) -> None:
+def _lifecycle_event(_connection: Any, domain: Any, _event: int, _detail: int, on_event: Callable[[str], None]) -> None:
     on_event(domain.name())
 
 
-def _closed(_: Any, _reason: int, on_close: Callable[[], None]) -> None:
+def _closed(_connection: Any, _reason: int, on_close: Callable[[], None]) -> None:
     on_close()

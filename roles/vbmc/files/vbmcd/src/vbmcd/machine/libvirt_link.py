@@ -229,7 +229,7 @@ class LibvirtLink:
         attempts = {self._attempt()}
         try:
             while True:
-                done, _ = await asyncio.wait(attempts, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+                done, _pending = await asyncio.wait(attempts, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     attempt = done.pop()
                     attempts.discard(attempt)
