@@ -39,7 +39,7 @@ class Console:
         user: str = "admin",
         password: str = "password",
         suite: int = 17,
-        resend: float = 0.05,
+        resend: float = 0.25,
     ) -> None:
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         # Connected, so that an answer from any address but the one that was asked is never seen.
@@ -57,8 +57,22 @@ class Console:
         self.socket.close()
 
     def login(self, privilege: int = 4, timeout: float = 3.0) -> Self:
-        """Log in anew and raise the privilege to the one asked for. Raises Refused or NoAnswer."""
+        """Log in anew and raise the privilege to the one asked for. Raises Refused or NoAnswer.
+
+        Begins again from the start when an answer stays away: the BMC may have come back without its memory.
+        """
         deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self._log_in(privilege, min(deadline, time.monotonic() + max(1.0, 2 * self._resend)))
+                break
+            except NoAnswer:
+                if time.monotonic() >= deadline:
+                    raise
+        assert self.request(0x06, 0x3B, bytes((privilege,)))[0] == 0, "Set Session Privilege was refused"
+        return self
+
+    def _log_in(self, privilege: int, deadline: float) -> None:
         packets = self.packets = ConsolePackets(*self._who, role=privilege)
         if packets.opened(self._step(packets.open_session(), deadline)):
             raise Refused("Open Session was refused")
@@ -66,8 +80,6 @@ class Console:
             raise Refused("the BMC knows another password, or no such user")
         if status := packets.took_rakp4(self._step(packets.rakp3(), deadline)):
             raise Refused(f"RAKP 4 has status {status:02X}h")
-        assert self.request(0x06, 0x3B, bytes((privilege,)))[0] == 0, "Set Session Privilege was refused"
-        return self
 
     def request(self, netfn: int, command: int, data: bytes = b"", timeout: float = 3.0) -> bytes:
         """Completion code and data. Sent again as clients do it: a new sequence number, the same rqSeq."""
@@ -76,7 +88,7 @@ class Console:
         rqseq = self.packets.rqseq
         while time.monotonic() < deadline:
             self._send(datagram)
-            answer = self._answer(min(deadline, time.monotonic() + max(1.0, self._resend)))
+            answer = self._answer(min(deadline, time.monotonic() + 1))
             if answer is not None:
                 return answer
             datagram = self.packets.request(netfn, command, data, rqseq=rqseq)

@@ -1,0 +1,235 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes that die or hang, and a daemon that goes on: workers, the spawner, the supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rig.console import CONTROL, DEVICE_ID, STATUS, Console
+from rig.daemon import NO_MACHINE, Vbmcd, alive
+from rig.waiting import eventually
+
+LOGIN_SECONDS = 0.3
+"""What a new login may take when its worker was killed a moment ago."""
+HUNG_SECONDS = 3.0
+"""After its last heartbeat a worker is replaced, and heartbeats come every second."""
+
+
+@pytest.fixture
+def vbmcd() -> Iterator[Vbmcd]:
+    with Vbmcd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def per_instance() -> Iterator[Vbmcd]:
+    with Vbmcd(workers="instance") as daemon:
+        yield daemon
+
+
+def login_seconds(port: int) -> float:
+    began = time.monotonic()
+    with Console(port) as console:
+        console.login()
+    return time.monotonic() - began
+
+
+def is_bound(port: int) -> bool:
+    """Whether anybody has the UDP port on 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+# --- Workers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", ["1", "instance"])
+def test_a_killed_worker_loses_no_port_and_answers_again_at_once(workers: str) -> None:
+    with Vbmcd(workers=workers) as vbmcd:
+        port, other = vbmcd.serve("a", **NO_MACHINE), vbmcd.serve("b", **NO_MACHINE)
+        first = vbmcd.worker_of("a")
+        taken: list[float] = []
+        for _ in range(2):
+            os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
+            assert is_bound(port)
+            taken.append(login_seconds(port))
+        # The better of two, because a machine that runs other tests besides has its hiccups.
+        assert min(taken) < LOGIN_SECONDS, taken
+        assert vbmcd.worker_of("a") not in (first, None)
+        login_seconds(other)
+
+
+def test_only_the_sessions_of_the_killed_worker_end(vbmcd: Vbmcd) -> None:
+    ports = {name: vbmcd.serve(name, **NO_MACHINE) for name in ("a", "b")}
+    assert vbmcd.worker_of("a") != vbmcd.worker_of("b")
+    with Console(ports["b"]) as console:
+        console.login()
+        os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
+        login_seconds(ports["a"])
+        assert console.request(*STATUS)[0] == 0
+
+
+def test_boot_flags_outlive_their_worker(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    flags = bytes((0x80, 0x00, 0x00, 0x00, 0x00))
+    with Console(port) as console:
+        assert console.login().request(0x00, 0x08, b"\x05" + flags) == b"\0"
+        os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
+        assert console.login().request(0x00, 0x09, b"\x05\0\0")[3:] == flags
+    vbmcd.restart()
+    with Console(port) as console:
+        assert console.login().request(0x00, 0x09, b"\x05\0\0")[3:] == flags
+
+
+def test_a_hung_worker_is_replaced(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    hung = vbmcd.worker_of("a")
+    os.kill(hung, signal.SIGSTOP)
+    stopped = time.monotonic()
+    # Sent again as seldom as by the usual clients: what is sent waits in the kernel for the successor.
+    with Console(port, resend=1) as console:
+        console.login(timeout=6)
+    took = time.monotonic() - stopped
+    assert HUNG_SECONDS - 1.1 < took < HUNG_SECONDS + 1, "3 s after the last heartbeat, which was up to 1 s before"
+    assert vbmcd.worker_of("a") != hung and not alive([hung])
+    assert "a worker hangs and is killed" in vbmcd.log
+
+
+def test_a_worker_that_dies_while_instances_change_serves_them_all(vbmcd: Vbmcd) -> None:
+    specs = [{"name": f"n-{n}", "address": "127.0.0.1", "state": "started", **NO_MACHINE} for n in range(60)]
+    for round_ in range(4):
+        changed = [{**spec, "password": f"new-{round_}"} for spec in specs]
+        asking = subprocess.Popen(
+            vbmcd.vbmc_command("apply", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=vbmcd.env
+        )
+        assert asking.stdin is not None
+        asking.stdin.write(repr(changed).replace("'", '"').encode())
+        asking.stdin.close()
+        victim = min(vbmcd.workers().values())
+        while asking.poll() is None:
+            os.kill(victim, signal.SIGKILL)
+            eventually(lambda pid=victim: pid not in vbmcd.workers().values(), 5, "the worker is replaced")
+            break
+        assert asking.wait(15) == 0
+    for status in vbmcd.ask("list")["instances"]:
+        with Console(status["port"], password="new-3") as console:
+            console.login(timeout=5)
+
+
+# --- The spawner and the supervisor ----------------------------------------------------------------------------------
+
+
+def test_without_its_spawner_the_daemon_begins_anew(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    pid, spawner = vbmcd.ask("ping")["pid"], vbmcd.spawner()
+    os.kill(spawner, signal.SIGKILL)
+    eventually(lambda: spawner not in vbmcd.processes(), 5, "the old spawner is gone")
+    with Console(port) as console:
+        console.login(timeout=8)
+    assert vbmcd.ask("ping")["pid"] == pid
+    os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
+    login_seconds(port)
+    # All that was started belongs to the daemon of today.
+    eventually(lambda: len(vbmcd.processes()) == 4, 5, "supervisor, spawner and two workers")
+
+
+@pytest.mark.parametrize("workers", ["2", "instance"])
+def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_works_at_once(workers: str) -> None:
+    with Vbmcd(workers=workers) as vbmcd:
+        ports = {name: vbmcd.serve(name, **NO_MACHINE) for name in ("a", "b", "c")}
+        vbmcd.ask("stop", names=["c"])
+        family = vbmcd.processes()
+        vbmcd.kill()
+        # At once: no wait for anything, for whoever starts it again (systemd) does not wait either.
+        vbmcd.start()
+        assert not alive(family)
+        for name in ("a", "b"):
+            login_seconds(ports[name])
+        assert [one["status"] for one in vbmcd.ask("list")["instances"]] == ["running", "running", "down"]
+        assert not is_bound(ports["c"])
+
+
+def test_a_killed_supervisor_frees_the_ports(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    os.kill(vbmcd.worker_of("a"), signal.SIGSTOP)
+    family = vbmcd.processes()
+    vbmcd.kill()
+    eventually(lambda: not alive(family), 2, "no process outlives its supervisor, not even a stopped one")
+    eventually(lambda: not is_bound(port), 2, "nobody holds the port")
+
+
+def test_of_two_daemons_on_one_state_folder_one_serves_and_the_other_names_it() -> None:
+    vbmcd = Vbmcd()
+    try:
+        rivals = [
+            subprocess.Popen(
+                vbmcd.command_line(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, env=vbmcd.env,
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        eventually(lambda: any(one.poll() is not None for one in rivals), 15, "one of the two gives up")
+        loser, winner = sorted(rivals, key=lambda one: one.poll() is None)
+        said, _ = loser.communicate()
+        assert loser.returncode == 1
+        assert f"process id {winner.pid} serves it" in said and str(vbmcd.socket) in said and "Traceback" not in said
+        eventually(vbmcd.socket.exists, 10, "the winner listens")
+        assert vbmcd.ask("ping")["pid"] == winner.pid
+        winner.terminate()
+        winner.communicate(timeout=6)
+    finally:
+        with vbmcd:  # the folder is free again; and removed
+            pass
+
+
+def test_a_second_daemon_does_not_take_the_socket_of_another(vbmcd: Vbmcd) -> None:
+    rival = Vbmcd(folder=vbmcd.folder, state=vbmcd.folder / "other")
+    done = subprocess.run(rival.command_line(), capture_output=True, text=True, check=False, env=rival.env, timeout=15)
+    assert done.returncode == 1 and str(vbmcd.socket) in done.stderr and "Traceback" not in done.stderr
+    assert vbmcd.ask("ping")["pid"] == vbmcd.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_daemon_stops_cleanly_and_quickly(vbmcd: Vbmcd, number: signal.Signals) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    family, pid = vbmcd.processes(), vbmcd.pid
+    os.kill(pid, number)
+    assert vbmcd.stop() < 5
+    assert not alive(family) and not is_bound(port)
+    assert not vbmcd.socket.exists()
+    assert "Traceback" not in vbmcd.log and " error " not in vbmcd.log
+
+
+def test_a_hung_worker_does_not_keep_the_daemon_from_stopping(vbmcd: Vbmcd) -> None:
+    vbmcd.serve("a", **NO_MACHINE)
+    os.kill(vbmcd.worker_of("a"), signal.SIGSTOP)
+    assert vbmcd.stop() < 5
+
+
+# --- What comes over the network -------------------------------------------------------------------------------------
+
+
+def test_a_power_command_that_is_sent_again_runs_once(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    with Console(port) as console:
+        packets = console.login().packets
+        again = [packets.request(*CONTROL, b"\x03", rqseq=9) for _ in range(3)]
+        # New sequence numbers first; then the very datagrams once more, which are replays and get no answer.
+        for datagram in (*again, *again):
+            console.send(datagram)
+        assert console.request(*DEVICE_ID)[0] == 0
+        assert console.answers(0.2).count(b"\0") <= 3
+    assert [line["action"] for line in vbmcd.audit("a")] == ["reset"]
