@@ -105,11 +105,13 @@ def start(options: Options) -> int:
         told = daemonize()
         store.lock(str(socket))
     # Imported this late so that a second daemon, which only says who is first, costs little.
+    from vbmcd.rmcp.warm import warm_up
     from vbmcd.supervisor.spawner import Spawner
     from vbmcd.worker.main import main as worker_main
 
     process.set_name("vbmcd")
     process.raise_file_limit()
+    warm_up()
     spawner = Spawner(worker_main, release=store.close)
     if not asyncio.run(_run(options, store, socket, spawner, told)):
         # Without its spawner it can't start a worker again, nor fork another beside ZMQ's threads. So it
