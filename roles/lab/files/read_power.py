@@ -4,9 +4,9 @@
 """Read the power states of a lab's nodes with ipmitool, several at once: read_power.py FORKS < LAB > STATES.
 
 Run by tasks/status.yml on a hypervisor. LAB is a JSON object: "nodes" are items of the module vbmc (name, username,
-password), "instances" what its daemon has (name, address, port). STATES is a JSON object, name to "bmc" (where it
-answers) and "power" ("on", "off", or why it can't be told). Passwords travel in the environment of a process of the
-same user, and never on a command line.
+password), "instances" what its daemon has (name, address, port). STATES is a JSON object, name to "power" ("on",
+"off", or why it can't be told) and, where there is a BMC, its "address" and "port". Passwords travel in the environment
+of a process of the same user, and never on a command line.
 """
 
 from __future__ import annotations
@@ -40,12 +40,11 @@ def power(address: str, port: int, username: str, password: str) -> str:
     return "no answer" if "Unable to establish" in said else said
 
 
-def state(node: dict[str, Any], instance: dict[str, Any] | None) -> dict[str, str]:
+def state(node: dict[str, Any], instance: dict[str, Any] | None) -> dict[str, Any]:
     if instance is None:
-        return {"bmc": "none", "power": "unknown"}
+        return {"power": "unknown"}
     address, port = instance["address"], instance["port"]
-    shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    return {"bmc": shown, "power": power(address, port, node["username"], node["password"])}
+    return {"address": address, "port": port, "power": power(address, port, node["username"], node["password"])}
 
 
 def main() -> None:
