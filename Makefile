@@ -55,7 +55,8 @@ lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
 	ruff format --check .
 	shellcheck .ci/run scripts/*.sh
 	yamllint --strict .
-	ansible-lint --strict
+	scripts/stage.sh .cache/lint
+	cd .cache/lint/ansible_collections/baremetal/lab && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/.cache/lint ansible-lint --strict
 
 types: $(STAMPS)/test ## mypy: strict for the daemon, and the plugins
 	MYPYPATH=$(DAEMON) mypy --strict --python-version 3.10 --cache-dir .cache/mypy -p vbmcd
