@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import resource
-import stat
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
