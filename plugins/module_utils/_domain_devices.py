@@ -27,9 +27,8 @@ def merge_devices(
     `afresh`: the hardware is another: of the current devices only the MAC addresses are of use.
     """
     have, want = list(current.iterfind("devices/*")), list(wanted.iterfind("devices/*"))
-    graphics = any(device.tag == "graphics" for device in want)
-    if kinds is not None and "graphics" not in kinds:
-        graphics = graphics or any(device.tag == "graphics" for device in have)
+    screens = want if kinds is None or "graphics" in kinds else want + have
+    graphics = frozenset(device.get("type", "") for device in screens if device.tag == "graphics")
     devices = ET.Element("devices")
     for kind in dict.fromkeys(device.tag for device in have + want):
         paired = _Paired(
@@ -89,7 +88,7 @@ class _Paired:
         added = [self._result[want] for want in range(len(self.want)) if want not in self._partner]
         return devices + list(kept) + added
 
-    def afresh(self, graphics: bool) -> List[ET.Element]:
+    def afresh(self, graphics: AbstractSet[str]) -> List[ET.Element]:
         """The wanted devices as they are given, with the MAC addresses that they had."""
         devices = []
         for position, device in enumerate(self.want):

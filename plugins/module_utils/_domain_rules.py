@@ -10,7 +10,7 @@ libvirt 9.0 and read against its documentation of the domain XML format. Used by
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from typing import Dict, FrozenSet, Tuple
+from typing import AbstractSet, Dict, FrozenSet, Tuple
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 
@@ -30,6 +30,7 @@ NEVER_FILLED_IN: Dict[str, FrozenSet[str]] = {
     "cputune": frozenset("vcpupin emulatorpin iothreadpin vcpusched shares period quota".split()),
     "devices/disk": frozenset("iotune shareable transient serial wwn vendor product blockio auth".split()),
     "devices/disk/driver": frozenset("@cache @io @discard @detect_zeroes @queues @iothread @error_policy".split()),
+    "devices/disk/source": frozenset(["host"]),
     "devices/interface": frozenset(
         "bandwidth filterref link mtu guest rom vlan tune coalesce ip route driver teaming".split()
     ),
@@ -105,6 +106,9 @@ FOLLOWERS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
     ("devices/rng", "backend/@model", ("backend",)),
     ("devices/video", "model/@type", ("model", "address")),
     ("devices/watchdog", "@model", ("address",)),
+    ("devices/memballoon", "@model", ("address",)),
+    ("devices/graphics/listen", "@type", ("@address", "@network", "@socket")),
+    ("seclabel", "@type", ("label", "imagelabel", "baselabel", "@relabel")),
     ("devices/sound", "@model", ("address", "codec")),
 )
 """(where, what changes, what of the current definition goes with it because it belonged to the old value)."""
@@ -125,19 +129,20 @@ CPU_SETS: FrozenSet[str] = frozenset(["cpuset", "nodeset", "cpus"])
 CASELESS: FrozenSet[Tuple[str, str]] = frozenset([("mac", "address"), ("uuid", "")])
 
 
-def libvirt_adds(device: ET.Element, graphics: bool) -> bool:
+def libvirt_adds(device: ET.Element, graphics: AbstractSet[str]) -> bool:
     """Whether libvirt adds such a device on its own, so that a wanted XML without it doesn't ask for its removal.
 
-    `graphics`: whether the machine is to have a screen, for which libvirt adds a video card.
+    `graphics` are the types of screens that the machine is to have: libvirt adds a video card for any, and sound
+    for those that can carry it.
     """
     if device.tag in ("emulator", "controller", "hub", "memballoon"):
         return True
     if device.tag == "input":
         return device.get("bus") in ("ps2", "xen")
     if device.tag == "audio":
-        return device.get("type") == "none" or graphics
+        return device.get("type") == "none" or device.get("type") in graphics
     if device.tag == "video":
-        return graphics
+        return bool(graphics)
     if device.tag == "watchdog":
         return device.get("model") in ("itco", "diag288")
     if device.tag == "panic":

@@ -12,7 +12,7 @@ import copy
 import io
 import re
 import xml.etree.ElementTree as ET
-from typing import Iterator, List, Tuple
+from typing import List, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
 
@@ -84,16 +84,6 @@ def masked(element: ET.Element) -> ET.Element:
 def is_secret(tag: str, attribute: str = "") -> bool:
     """Whether an element's attribute (or its text, without `attribute`) is nothing to show."""
     return (tag, attribute) in _SECRET_ATTRIBUTES if attribute else tag in _SECRET_TEXTS
-
-
-def secrets_in(element: ET.Element) -> Iterator[str]:
-    """Every secret in the document, so that they can be kept out of all output."""
-    for part in element.iter():
-        for attribute, value in part.attrib.items():
-            if value and is_secret(part.tag, attribute):
-                yield value
-        if part.text and is_secret(part.tag):
-            yield part.text.strip()
 
 
 def leaf(element: ET.Element, path: str) -> Tuple[bool, str]:

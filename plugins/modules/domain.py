@@ -122,7 +122,9 @@ options:
         choices: [none, vnc, spice]
       disks: &disks
         description:
-          - Disks and CD drives, in their order. An empty list means none.
+          - >-
+            Disks and CD drives, in their order. An empty list means none. The volume of a disk that is taken off the
+            list is kept.
         type: list
         elements: dict
         suboptions:
@@ -387,7 +389,6 @@ from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
     connection,
     require_libvirt,
 )
-from ansible_collections.baremetal.lab.plugins.module_utils._xml import secrets_in
 
 STATES = ["present", "absent", "running", "paused", "shutdown", "destroyed"]
 
@@ -472,8 +473,6 @@ def main() -> None:
     params = module.params
     try:
         wanted = requests(params)
-        for request in wanted:
-            module.no_log_values.update([] if request.xml is None else secrets_in(request.xml))
         with connection(params["uri"], params["sasl_username"], params["sasl_password"]) as opened:
             outcomes = Converger(opened, module.check_mode, params["wait_timeout"]).converge(wanted)
     except LabError as error:

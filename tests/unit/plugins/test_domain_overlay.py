@@ -9,7 +9,6 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_xml import (
     WHOLE,
@@ -20,6 +19,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils._domain_xml import (
 )
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
 from ansible_collections.baremetal.lab.plugins.module_utils._xml import parse, text_of
+from rig.definitions import definitions
 
 # libvirt 9.0.0, QEMU 7.2: virsh dumpxml --inactive --security-info, shortened.
 STORED = """
@@ -338,68 +338,10 @@ def test_a_namespace_is_declared_where_it_begins() -> None:
     assert text.startswith('<domain type="qemu">')
 
 
-# Definitions put together at random; whatever the stored one is, the wanted one holds after one redefine.
-
-NICS = st.builds(
-    "<interface type='{}'>{}{}{}</interface>".format,
-    st.sampled_from(["user", "network", "bridge"]),
-    st.sampled_from(["", "<mac address='52:54:00:00:00:01'/>", "<mac address='52:54:00:00:00:02'/>"]),
-    st.sampled_from(["", "<model type='virtio'/>", "<model type='e1000'/>"]),
-    st.sampled_from(["", "<link state='down'/>", "<rom enabled='no'/>", "<boot order='1'/>"]),
-)
-DISKS = st.builds(
-    "<disk type='file' device='{}'><source file='/images/{}'/><target dev='{}'/></disk>".format,
-    st.sampled_from(["disk", "cdrom"]),
-    st.sampled_from(["x", "y"]),
-    st.sampled_from(["vda", "vdb", "sda"]),
-)
-OTHERS = st.sampled_from(
-    [
-        "<console type='pty'/>",
-        "<serial type='pty'/>",
-        "<serial type='null'><target port='1'/></serial>",
-        "<graphics type='vnc'/>",
-        "<graphics type='spice' port='5901' listen='0.0.0.0'/>",
-        "<video><model type='vga'/></video>",
-        "<input type='tablet' bus='usb'/>",
-        "<controller type='scsi' model='virtio-scsi'/>",
-        "<watchdog model='i6300esb'/>",
-        "<memballoon model='none'/>",
-    ]
-)
-SETTINGS = st.lists(
-    st.sampled_from(
-        [
-            "<vcpu current='1'>2</vcpu>",
-            "<cputune><vcpupin vcpu='0' cpuset='0-1'/></cputune>",
-            "<cpu mode='host-passthrough'/>",
-            "<cpu mode='custom'><model>qemu64</model><feature policy='disable' name='svm'/></cpu>",
-            "<clock offset='utc'><timer name='hpet' present='no'/></clock>",
-            "<features><acpi/><hyperv><relaxed state='on'/></hyperv></features>",
-            "<metadata><m:m xmlns:m='urn:m' a='1'/></metadata>",
-        ]
-    ),
-    unique_by=lambda text: text.split()[0].split(">")[0],
-)
-SYSTEMS = st.builds(
-    "<os{}><type machine='{}'>hvm</type>{}</os>".format,
-    st.sampled_from(["", " firmware='efi'"]),
-    st.sampled_from(["q35", "pc", "pc-q35-7.2"]),
-    st.sampled_from(["", "<boot dev='hd'/>", "<boot dev='network'/><boot dev='hd'/>", "<kernel>/k</kernel>"]),
-)
-DEFINITIONS = st.builds(
-    lambda memory, system, settings_, devices: (
-        f"<domain type='qemu'><name>a</name><memory unit='MiB'>{memory}</memory>{system}{''.join(settings_)}"
-        f"<devices>{''.join(devices)}</devices></domain>"
-    ),
-    st.integers(1, 4096),
-    SYSTEMS,
-    SETTINGS,
-    st.lists(st.one_of(NICS, DISKS, OTHERS), max_size=6),
-)
+# Whatever the stored definition is, the wanted one holds after one redefine.
 
 
-@given(DEFINITIONS, DEFINITIONS)
+@given(definitions(), definitions())
 @settings(max_examples=300, deadline=None)
 def test_what_was_laid_over_needs_no_laying_again(stored: str, wanted: str) -> None:
     current, wish = new_definition(parse(stored, "test")), parse(wanted, "test")
@@ -407,7 +349,7 @@ def test_what_was_laid_over_needs_no_laying_again(stored: str, wanted: str) -> N
     assert overlay(merged, wish).differences == ()
 
 
-@given(DEFINITIONS)
+@given(definitions())
 @settings(max_examples=100, deadline=None)
 def test_a_new_definition_is_as_wanted(wanted: str) -> None:
     wish = parse(wanted, "test")
