@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""libvirtd dies, freezes and comes back behind BMCs that go on answering, without a restart of anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from rig.console import CONTROL, DEVICE_ID, STATUS, Console
+from rig.daemon import NO_MACHINE, Vbmcd
+from rig.domains import tiny_domain
+from rig.libvirtd import Libvirtd
+from rig.waiting import eventually
+
+BUSY = b"\xc0"
+SET_BOOT = (0x00, 0x08)
+ONCE_FROM_DISK = b"\x05\x80\x08\x00\x00\x00"
+RECOVERY_SECONDS = 2.5
+
+leave = pytest.mark.parametrize("leave", [Libvirtd.kill, Libvirtd.freeze], ids=["killed", "frozen"])
+
+
+@pytest.fixture
+def vbmcd() -> Iterator[Vbmcd]:
+    with Vbmcd(workers="1") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def console(own_libvirtd: Libvirtd, vbmcd: Vbmcd) -> Iterator[Console]:
+    """Logged in to the BMC of a domain that is off."""
+    own_libvirtd.define(tiny_domain("away"))
+    with Console(vbmcd.serve("away", libvirt_uri=own_libvirtd.uri)) as console:
+        console.login()
+        eventually(lambda: console.request(*STATUS)[0] == 0, 5, "libvirt is reached")
+        yield console
+
+
+def come_back(libvirtd: Libvirtd) -> None:
+    """Whatever leave() did."""
+    if libvirtd.pid:
+        libvirtd.thaw()
+    else:
+        libvirtd.start()
+
+
+@leave
+def test_without_libvirt_the_node_is_busy_within_a_second_and_the_rest_answers(
+    own_libvirtd: Libvirtd, vbmcd: Vbmcd, console: Console, leave: Callable[[Libvirtd], None]
+) -> None:
+    processes = vbmcd.processes()
+    leave(own_libvirtd)
+    for command, data in ((STATUS, b""), (CONTROL, b"\x01"), (SET_BOOT, ONCE_FROM_DISK), (STATUS, b"")):
+        # What was read before libvirt went may be told for a moment.
+        eventually(lambda c=command, d=data: answered_in_time(console, c, d) == BUSY, 2, "node busy")
+    assert answered_in_time(console, DEVICE_ID) != BUSY
+    began = time.monotonic()
+    with Console(vbmcd.status("away")["port"]) as another:
+        another.login()
+    assert time.monotonic() - began < 1, "a login needs no libvirt"
+    come_back(own_libvirtd)
+    back = time.monotonic()
+    eventually(lambda: console.request(*STATUS) != BUSY, 8, "the BMC has found libvirt again")
+    assert time.monotonic() - back < RECOVERY_SECONDS
+    assert console.request(*CONTROL, b"\x01") == b"\0" and own_libvirtd.virsh("domstate", "away") == "running"
+    assert vbmcd.processes() == processes
+
+
+def answered_in_time(console: Console, command: tuple[int, int], data: bytes = b"") -> bytes:
+    began = time.monotonic()
+    answer = console.request(*command, data)
+    assert time.monotonic() - began < 1, "clients send again after a second"
+    return answer
+
+
+@leave
+def test_what_changed_meanwhile_is_seen_afterwards(
+    own_libvirtd: Libvirtd, console: Console, leave: Callable[[Libvirtd], None]
+) -> None:
+    own_libvirtd.virsh("start", "away")
+    eventually(lambda: console.request(*STATUS)[1] & 1, 2, "the BMC says on")
+    leave(own_libvirtd)
+    eventually(lambda: console.request(*STATUS) == BUSY, 2, "node busy")
+    come_back(own_libvirtd)
+    own_libvirtd.virsh("destroy", "away")
+    eventually(lambda: console.request(*STATUS)[:1] == b"\0", 8, "the BMC has found libvirt again")
+    eventually(lambda: not console.request(*STATUS)[1] & 1, 1, "and says off")
+
+
+@leave
+def test_one_libvirt_that_is_gone_does_not_hold_up_another(
+    own_libvirtd: Libvirtd, libvirtd: Libvirtd, vbmcd: Vbmcd, console: Console, leave: Callable[[Libvirtd], None]
+) -> None:
+    libvirtd.define(tiny_domain("near"))
+    try:
+        with Console(vbmcd.serve("near", libvirt_uri=libvirtd.uri)) as near:
+            near.login()
+            eventually(lambda: near.request(*STATUS)[0] == 0, 5, "the other libvirt is reached")
+            assert vbmcd.worker_of("near") == vbmcd.worker_of("away")
+            leave(own_libvirtd)
+            eventually(lambda: console.request(*STATUS) == BUSY, 2, "node busy")
+            for _ in range(3):
+                console.send(console.packets.request(*CONTROL, b"\x01"))
+            # The starting of a domain apart, for QEMU takes its time.
+            assert near.request(*CONTROL, b"\x01") == b"\0"
+            for _ in range(5):
+                began = time.monotonic()
+                assert near.request(*STATUS)[:1] == b"\0"
+                assert time.monotonic() - began < 0.5
+    finally:
+        libvirtd.remove("near")
+
+
+def test_the_daemon_starts_and_stops_in_time_without_libvirt(
+    own_libvirtd: Libvirtd, vbmcd: Vbmcd, console: Console
+) -> None:
+    own_libvirtd.freeze()
+    console.send(console.packets.request(*CONTROL, b"\x01"))
+    eventually(lambda: console.request(*STATUS) == BUSY, 2, "node busy")
+    assert vbmcd.stop() < 5
+    began = time.monotonic()
+    vbmcd.start()
+    assert time.monotonic() - began < 3, "the start waits for no libvirt"
+    assert console.login().request(*STATUS) == BUSY
+    own_libvirtd.thaw()
+    eventually(lambda: console.request(*STATUS)[:1] == b"\0", RECOVERY_SECONDS, "libvirt is reached")
+
+
+def test_a_domain_may_come_after_its_bmc(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    with Console(vbmcd.serve("bmc-late", domain="late", libvirt_uri=libvirtd.uri)) as console:
+        console.login()
+        eventually(lambda: console.request(*STATUS) == b"\xd5", 5, "no such domain: not in the present state")
+        libvirtd.define(tiny_domain("late"))
+        try:
+            assert console.request(*STATUS)[:1] == b"\0"
+            assert console.request(*CONTROL, b"\x01") == b"\0" and libvirtd.virsh("domstate", "late") == "running"
+        finally:
+            libvirtd.remove("late")
+        eventually(lambda: console.request(*STATUS) == b"\xd5", 2, "the domain is gone again")
+
+
+def test_each_connection_to_the_test_driver_sees_machines_of_its_own(vbmcd: Vbmcd) -> None:
+    """And instances of one worker and URI share a connection."""
+    ports = [vbmcd.serve(name, **NO_MACHINE) for name in ("one", "two")]
+    with Console(ports[0]) as one, Console(ports[1]) as two:
+        one.login()
+        two.login()
+        assert one.request(*CONTROL, b"\x00") == b"\0"
+        eventually(lambda: not two.request(*STATUS)[1] & 1, 1, "the other one sees the same machine off")
