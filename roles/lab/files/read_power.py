@@ -28,7 +28,7 @@ def power(address: str, port: int, username: str, password: str) -> str:
     environment = {**os.environ, "IPMI_PASSWORD": password}
     try:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
         )
     except FileNotFoundError:
         return "unknown: there is no ipmitool"
