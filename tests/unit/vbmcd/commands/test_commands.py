@@ -33,6 +33,8 @@ class Board:
     def __init__(self, privilege: Privilege = Privilege.ADMINISTRATOR) -> None:
         self.machine = ScriptedMachine()
         self.kept: list[bytes] = []
+        self.full = False
+        """Whether nothing can be kept."""
         instance = Instance("node-07", "domain-07", 6230, users=(ADMIN,))
         self.engine = Engine((ADMIN,), bytes(16))
         self.bmc = Bmc(instance, self.engine, self.machine, self._keep)
@@ -42,6 +44,8 @@ class Board:
 
     async def _keep(self, name: str, boot: bytes) -> None:
         assert name == "node-07"
+        if self.full:
+            raise Busy("no space left on device")
         self.kept.append(boot)
 
     async def ask(self, netfn: int, command: int, data: str = "") -> str:
@@ -175,6 +179,18 @@ async def test_a_persistent_device_goes_into_the_machines_definition_and_stays(b
     await board.ask(CHASSIS, 0x02, "01")
     assert board.machine.calls[-1] == ("on", None)
     assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 05 e0 14 00 00 00"
+
+
+async def test_a_start_that_used_an_override_is_told_as_done_though_that_can_not_be_kept(board: Board) -> None:
+    """Node busy would have the client start it a second time."""
+    await board.ask(CHASSIS, 0x08, "058004000000")
+    board.full = True
+    assert await board.ask(CHASSIS, 0x02, "01") == "00"
+    assert await board.ask(CHASSIS, 0x02, "02") == "00"
+    assert [boot for call, boot in board.machine.calls if call in ("on", "cycle")] == [
+        BootOverride(BootDevice.NETWORK),
+        None,
+    ]
 
 
 async def test_an_override_taken_back_is_not_used(board: Board) -> None:

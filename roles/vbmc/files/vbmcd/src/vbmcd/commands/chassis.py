@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ from vbmcd.commands.boot import BOOT_FLAGS, INFO_ACKNOWLEDGE, LENGTHS, SET_IN_PR
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
-from vbmcd.machine.base import Action
+from vbmcd.machine.base import Action, Busy
+
+log = logging.getLogger(__name__)
 
 chassis = CommandTable(NetFn.CHASSIS)
 
@@ -84,8 +87,19 @@ async def control(context: Context, request: ChassisControl) -> bytes:
     used = await bmc.machine.control(request.action, override)
     if used:
         bmc.boot.use_up()
-        await bmc.keep_boot(bmc.instance.name, bmc.boot.to_bytes())
+        await keep_used_up(bmc)
     return b""
+
+
+async def keep_used_up(bmc: Bmc) -> None:
+    """Store that the override was used. The machine has been started, so not even a full disk makes this fail."""
+    try:
+        await bmc.keep_boot(bmc.instance.name, bmc.boot.to_bytes())
+    except Busy as error:
+        fields = {"instance": bmc.instance.name, "reason": str(error)}
+        log.error(
+            "a used boot override could not be stored, and may come again after a restart", extra={"fields": fields}
+        )
 
 
 @dataclass(frozen=True)
