@@ -63,7 +63,7 @@ def test_everything_is_private_whatever_the_umask(tmp_path: Path) -> None:
         store = Store(tmp_path / "a" / "state")
         store.lock()
         store.save([ONE])
-        store.save_boot("one", b"\x01")
+        store.save_record("one", "boot", b"\x01")
     finally:
         os.umask(before)
     for path in [store.path, *store.path.rglob("*")]:
@@ -89,12 +89,12 @@ def test_no_name_leaves_the_folder(store: Store, name: str) -> None:
     before = set(store.path.parent.iterdir())
     instance = Instance(name, "d", 1)
     store.save([instance])
-    store.save_boot(name, b"x")
+    store.save_record(name, "boot", b"x")
     assert set(store.path.parent.iterdir()) == before
     assert store.load().instances == {name: instance}
     store.delete([name])
     assert store.load().instances == {}
-    assert store.load_boot(name) is None
+    assert store.load_record(name, "boot") is None
 
 
 BAD_CONTENTS: dict[str, tuple[bytes, str]] = {
@@ -178,8 +178,8 @@ def test_unfinished_files_are_ignored_and_removed_by_who_has_the_lock(store: Sto
 
 def test_boot_flags_can_be_saved_by_several_threads(store: Store) -> None:
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: store.save_boot(f"n{number % 4}", b"%d" % (number % 4)), range(64)))
-    assert [store.load_boot(f"n{number}") for number in range(4)] == [b"0", b"1", b"2", b"3"]
+        list(threads.map(lambda number: store.save_record(f"n{number % 4}", "boot", b"%d" % (number % 4)), range(64)))
+    assert [store.load_record(f"n{number}", "boot") for number in range(4)] == [b"0", b"1", b"2", b"3"]
 
 
 def test_a_full_disk_changes_nothing_and_is_told(store: Store) -> None:
@@ -193,10 +193,10 @@ def test_a_full_disk_changes_nothing_and_is_told(store: Store) -> None:
 
 
 def test_a_full_disk_keeps_boot_flags(store: Store) -> None:
-    store.save_boot("one", b"old")
+    store.save_record("one", "boot", b"old")
     with full_disk(), pytest.raises(StateError):
-        store.save_boot("one", b"new" * 20)
-    assert store.load_boot("one") == b"old"
+        store.save_record("one", "boot", b"new" * 20)
+    assert store.load_record("one", "boot") == b"old"
 
 
 def test_a_folder_in_the_way_is_told(store: Store) -> None:
@@ -206,18 +206,18 @@ def test_a_folder_in_the_way_is_told(store: Store) -> None:
 
 
 def test_boot_flags_are_kept_beside_the_instance_and_go_with_it(store: Store) -> None:
-    assert store.load_boot("one") is None
+    assert store.load_record("one", "boot") is None
     store.save([ONE])
-    store.save_boot("one", bytes(range(256)))
-    assert Store(store.path).load_boot("one") == bytes(range(256))
+    store.save_record("one", "boot", bytes(range(256)))
+    assert Store(store.path).load_record("one", "boot") == bytes(range(256))
     store.delete(["one", "unknown"])
-    assert store.load_boot("one") is None
+    assert store.load_record("one", "boot") is None
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"flags": 5}', '{"flags": "zz"}', '{"flags": null}'])
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"data": 5}', '{"data": "zz"}', '{"data": null}'])
 def test_unusable_boot_flags_are_none(store: Store, content: str) -> None:
     (store.path / "boot" / "one.json").write_text(content)
-    assert store.load_boot("one") is None
+    assert store.load_record("one", "boot") is None
 
 
 def test_a_second_daemon_is_refused_and_told_of_the_first(store: Store) -> None:

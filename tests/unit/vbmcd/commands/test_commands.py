@@ -42,11 +42,11 @@ class Board:
         self.session: Session | None = Session(exchange, "admin", Privilege.ADMINISTRATOR)
         self.session.privilege = privilege
 
-    async def _keep(self, name: str, boot: bytes) -> None:
-        assert name == "node-07"
+    async def _keep(self, record: str, data: bytes) -> None:
+        assert record == "boot"
         if self.full:
             raise Busy("no space left on device")
-        self.kept.append(boot)
+        self.kept.append(data)
 
     async def ask(self, netfn: int, command: int, data: str = "") -> str:
         row = TABLES[netfn].find(command)

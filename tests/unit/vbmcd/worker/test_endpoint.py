@@ -79,7 +79,7 @@ class Served:
         return client
 
 
-async def _keep(name: str, boot: bytes) -> None:
+async def _keep(record: str, data: bytes) -> None:
     return None
 
 

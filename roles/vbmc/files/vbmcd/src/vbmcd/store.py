@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state folder: instances and boot flags, a file each, and the lock that keeps a second daemon out.
+"""The state folder: instances and their records, a file each, and the lock that keeps a second daemon out.
 
-The supervisor is the only caller and the only writer. Nothing here knows what the boot flags mean.
+The supervisor is the only caller and the only writer. Nothing here knows what a record means.
 
     STATE/lock                  flock; pid and socket of who holds it
     STATE/instances/NAME.json   documents.instance_to_file()
-    STATE/boot/NAME.json        opaque bytes of the boot options, in hexadecimal
+    STATE/RECORD/NAME.json      opaque bytes that a worker had kept for it, in hexadecimal
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from vbmcd.documents import instance_from_file, instance_to_file
 from vbmcd.endpoints import Endpoints, show
 from vbmcd.errors import StateError, VbmcError
 from vbmcd.paths import escape, unescape
+
+RECORDS = ("boot",)
+"""What workers have kept for an instance: the boot options."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"
@@ -70,11 +73,11 @@ class Store:
         """Makes the folder, or mends its mode: it holds passwords."""
         self.path = Path(os.path.abspath(state_dir))
         self._instances = self.path / "instances"
-        self._boot = self.path / "boot"
+        self._records = {record: self.path / record for record in RECORDS}
         self._lock: Optional[int] = None
         self._odd_files: Dict[str, Path] = {}
         """Broken instances whose file is not named as theirs would be."""
-        for folder in (self.path, self._instances, self._boot):
+        for folder in (self.path, *self._folders()):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if stat.S_IMODE(folder.stat().st_mode) != 0o700:
@@ -167,10 +170,10 @@ class Store:
         self._write(self._instances, contents)
 
     def delete(self, names: Iterable[str]) -> None:
-        """Forget instances and their boot flags; unknown names are fine."""
+        """Forget instances and their records; unknown names are fine."""
         found = False
         for name in names:
-            for path in (self._file(name), self._boot_file(name)):
+            for path in (self._file(name), *(self._record_file(name, record) for record in RECORDS)):
                 try:
                     path.unlink()
                     found = True
@@ -180,31 +183,34 @@ class Store:
                     raise _failed("remove", path, error) from error
             self._odd_files.pop(name, None)
         if found:
-            _sync_folder(self._boot)
-            _sync_folder(self._instances)
+            for folder in self._folders():
+                _sync_folder(folder)
 
-    def load_boot(self, name: str) -> Optional[bytes]:
-        """The boot flags saved for `name`; None where there are none, or they can't be read."""
+    def load_record(self, name: str, record: str) -> Optional[bytes]:
+        """One of RECORDS as it was saved for `name`; None where there is none, or it can't be read."""
         try:
-            content = _read_json(self._boot_file(name))
+            content = _read_json(self._record_file(name, record))
         except VbmcError:
             return None
-        flags = content.get("flags") if isinstance(content, dict) else None
-        if not isinstance(flags, str):
+        data = content.get("data") if isinstance(content, dict) else None
+        if not isinstance(data, str):
             return None
         try:
-            return bytes.fromhex(flags)
+            return bytes.fromhex(data)
         except ValueError:
             return None
 
-    def save_boot(self, name: str, flags: bytes) -> None:
-        self._write(self._boot, {self._boot_file(name): _encode({"flags": flags.hex()})})
+    def save_record(self, name: str, record: str, data: bytes) -> None:
+        self._write(self._records[record], {self._record_file(name, record): _encode({"data": data.hex()})})
+
+    def _folders(self) -> Tuple[Path, ...]:
+        return (*self._records.values(), self._instances)
 
     def _file(self, name: str) -> Path:
         return self._odd_files.get(name) or self._instances / f"{escape(name)}{_SUFFIX}"
 
-    def _boot_file(self, name: str) -> Path:
-        return self._boot / f"{escape(name)}{_SUFFIX}"
+    def _record_file(self, name: str, record: str) -> Path:
+        return self._records[record] / f"{escape(name)}{_SUFFIX}"
 
     @staticmethod
     def _write(folder: Path, contents: Dict[Path, bytes]) -> None:
@@ -227,7 +233,7 @@ class Store:
         _sync_folder(folder)
 
     def _remove_unfinished(self) -> None:
-        for folder in (self._boot, self._instances):
+        for folder in self._folders():
             try:
                 for path in folder.glob(f"{_TEMPORARY}*"):
                     path.unlink()

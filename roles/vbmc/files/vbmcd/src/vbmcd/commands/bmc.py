@@ -19,8 +19,8 @@ from vbmcd.rmcp.session import Session
 
 audit_log = logging.getLogger("vbmcd.audit")
 
-KeepBoot = Callable[[str, bytes], Awaitable[None]]
-"""Stores an instance's boot options; returns when they are on disk, raises machine.base.Busy otherwise."""
+Keep = Callable[[str, bytes], Awaitable[None]]
+"""Stores one of the BMC's records (store.RECORDS) for good: returns when it is on disk, or raises machine.base.Busy."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Bmc:
     instance: Instance
     engine: Engine
     machine: Machine
-    keep_boot: KeepBoot
+    keep: Keep
     boot: BootOptions = field(default_factory=BootOptions)
     identify: Identify = field(default_factory=Identify)
 

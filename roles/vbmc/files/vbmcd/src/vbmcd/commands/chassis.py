@@ -94,7 +94,7 @@ async def control(context: Context, request: ChassisControl) -> bytes:
 async def keep_used_up(bmc: Bmc) -> None:
     """Store that the override was used. The machine has been started, so not even a full disk makes this fail."""
     try:
-        await bmc.keep_boot(bmc.instance.name, bmc.boot.to_bytes())
+        await bmc.keep("boot", bmc.boot.to_bytes())
     except Busy as error:
         fields = {"instance": bmc.instance.name, "reason": str(error)}
         log.error(
@@ -178,7 +178,7 @@ async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:
         await bmc.machine.set_persistent_boot(override)
     elif override is not None:
         await bmc.machine.check_boot(override)
-    await bmc.keep_boot(bmc.instance.name, flags.raw)
+    await bmc.keep("boot", flags.raw)
 
 
 @chassis.command(0x09, privilege=Privilege.OPERATOR, parse=of_length(3))

@@ -20,6 +20,7 @@ from vbmcd.background import Background
 from vbmcd.config import Instance
 from vbmcd.supervisor import sockets
 from vbmcd.supervisor.placement import PER_INSTANCE, Placement
+from vbmcd.supervisor.records import Kept
 from vbmcd.supervisor.sockets import BindError
 from vbmcd.supervisor.workers import Process, Workers
 from vbmcd.worker import wire
@@ -30,7 +31,7 @@ RETRY_SECONDS = 0.25
 DONE_SECONDS = 5.0
 """How long a request waits for a worker's word; datagrams wait in the kernel meanwhile."""
 
-BootOf = Callable[[str], bytes]
+KeptOf = Callable[[str], Kept]
 
 
 @dataclass
@@ -49,9 +50,9 @@ class Served:
 class Fleet:
     """The active instances."""
 
-    def __init__(self, placement: Placement, boot_of: BootOf) -> None:
+    def __init__(self, placement: Placement, kept_of: KeptOf) -> None:
         self._placement = placement
-        self._boot_of = boot_of
+        self._kept_of = kept_of
         self._served: Dict[str, Served] = {}
         self._on_worker: Dict[str, Set[str]] = {}
         self._tokens = itertools.count(1)
@@ -163,7 +164,7 @@ class Fleet:
             return
         open_ones = [(one, one.sock) for one in add if one.sock and one.sock.fileno() >= 0]
         assignments = [
-            wire.Assignment(one.instance, one.token, self._boot_of(one.instance.name)) for one, _sock in open_ones
+            wire.Assignment(one.instance, one.token, self._kept_of(one.instance.name)) for one, _sock in open_ones
         ]
         number = next(self._numbers)
         done = asyncio.get_running_loop().create_future()

@@ -17,9 +17,9 @@ from vbmcd.control.server import ControlServer, prepare_folder
 from vbmcd.errors import VbmcError
 from vbmcd.paths import workers_socket
 from vbmcd.store import Store
-from vbmcd.supervisor.boot import BootOptions
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.placement import Placement
+from vbmcd.supervisor.records import Records
 from vbmcd.supervisor.service import Service
 from vbmcd.supervisor.spawner import Spawner
 from vbmcd.supervisor.workers import Workers
@@ -37,9 +37,9 @@ class Supervisor:
         self._spawner = spawner
         self._stop = asyncio.Event()
         self._background = Background()
-        self._boot = BootOptions(store)
-        self._fleet = Fleet(placement, self._boot.of)
-        self._service = Service(store, self._boot, self._fleet, str(socket), self._stop.set)
+        self._records = Records(store)
+        self._fleet = Fleet(placement, self._records.of)
+        self._service = Service(store, self._records, self._fleet, str(socket), self._stop.set)
         self._workers = Workers(spawner, workers_socket(socket), self._fleet.on_up, self._on_message)
         self._server = ControlServer(socket, self._service.handle)
         self.spawner_lost = False
@@ -89,14 +89,14 @@ class Supervisor:
     async def _on_message(self, worker: str, message: wire.Message) -> None:
         if message["type"] == "done":
             self._fleet.on_done(message["number"])
-        elif message["type"] == "keep_boot":
+        elif message["type"] == "keep":
             # Beside the loop that hears the workers: a slow disk must not make them look hung.
-            self._background.start(self._keep_boot(worker, message))
+            self._background.start(self._keep(worker, message))
 
-    async def _keep_boot(self, worker: str, message: wire.Message) -> None:
+    async def _keep(self, worker: str, message: wire.Message) -> None:
         error = ""
         try:
-            await self._boot.keep(message["name"], bytes.fromhex(message["boot"]))
+            await self._records.keep(message["name"], message["record"], bytes.fromhex(message["data"]))
         except VbmcError as failure:
             error = str(failure)
             log.error(error, extra={"fields": {"instance": message["name"]}})

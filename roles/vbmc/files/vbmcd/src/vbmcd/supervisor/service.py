@@ -20,8 +20,8 @@ from vbmcd.documents import State, instance_to_document
 from vbmcd.endpoints import Endpoint
 from vbmcd.errors import refusal
 from vbmcd.store import Store
-from vbmcd.supervisor.boot import BootOptions
 from vbmcd.supervisor.fleet import Fleet
+from vbmcd.supervisor.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ PROC_UDP = ("/proc/net/udp", "/proc/net/udp6")
 class Service:
     """The daemon's configuration, and the commands on it."""
 
-    def __init__(self, store: Store, boot: BootOptions, fleet: Fleet, socket: str, stop: Callable[[], None]) -> None:
+    def __init__(self, store: Store, records: Records, fleet: Fleet, socket: str, stop: Callable[[], None]) -> None:
         self._store = store
-        self._boot = boot
+        self._records = records
         self._fleet = fleet
         self._socket = socket
         self._stop = stop
@@ -50,7 +50,7 @@ class Service:
             self._instances, self._broken = dict(loaded.instances), dict(loaded.broken)
             for name, reason in self._broken.items():
                 log.error(reason, extra={"fields": {"instance": name}})
-            self._boot.load(self._instances)
+            self._records.load(self._instances)
             await self._converge()
 
     async def handle(self, request: Request) -> Result:
@@ -106,10 +106,10 @@ class Service:
         for change in changed:
             self._broken.pop(change.name, None)
         self._instances.update({instance.name: instance for instance in saved})
-        self._boot.know(instance.name for instance in saved)
+        self._records.know(instance.name for instance in saved)
         for name in deleted:
             self._instances.pop(name, None)
-            self._boot.forget(name)
+            self._records.forget(name)
         await asyncio.to_thread(self._store.delete, deleted)
         for change in changed:
             log.info(

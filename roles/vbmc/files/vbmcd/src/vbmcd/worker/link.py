@@ -20,7 +20,7 @@ from vbmcd.worker import wire
 
 SOCKET_SECONDS = 2.0
 KEEP_SECONDS = 0.7
-"""How long a client waits for its boot flags to reach the disk; it would ask again after a second."""
+"""How long a client waits for what it set to reach the disk; it would ask again after a second."""
 
 
 class SupervisorLink:
@@ -63,7 +63,7 @@ class SupervisorLink:
         await self._socket.send(wire.encode(message))
 
     async def receive(self) -> wire.Message:
-        """The next message for the worker; answers to ``keep_boot`` are dealt with here."""
+        """The next message for the worker; answers to ``keep`` are dealt with here."""
         while True:
             message = wire.decode(await self._socket.recv())
             if message["type"] != "kept":
@@ -75,16 +75,16 @@ class SupervisorLink:
                 else:
                     future.set_result(None)
 
-    async def keep_boot(self, name: str, boot: bytes) -> None:
-        """Have an instance's boot options stored. Raises Busy unless they are on disk in time."""
+    async def keep(self, name: str, record: str, data: bytes) -> None:
+        """Have a record of an instance stored. Raises Busy unless it is on disk in time."""
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._kept[number] = future
         try:
-            await self.send({"type": "keep_boot", "id": number, "name": name, "boot": boot.hex()})
+            await self.send({"type": "keep", "id": number, "name": name, "record": record, "data": data.hex()})
             await asyncio.wait_for(future, KEEP_SECONDS)
         except asyncio.TimeoutError:
-            raise Busy("the supervisor did not store the boot options in time") from None
+            raise Busy("the supervisor did not store what is to be kept in time") from None
         finally:
             del self._kept[number]
 

@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import uuid
+from functools import partial
 from typing import Dict
 
 from vbmcd.commands.bmc import Bmc
@@ -73,8 +74,8 @@ class Worker:
         link = self._pool.acquire(instance.connection)
         self._links[instance.name] = instance.connection
         engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
-        bmc = Bmc(instance, engine, LibvirtMachine(link, instance.domain), self._link.keep_boot)
-        bmc.boot.restore(one.boot)
+        bmc = Bmc(instance, engine, LibvirtMachine(link, instance.domain), partial(self._link.keep, instance.name))
+        bmc.boot.restore(one.kept.get("boot", b""))
         return bmc
 
     def _drop(self, name: str) -> None:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages between supervisor and workers: JSON objects over ZMQ, on a socket only the daemon can open.
 
-Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep_boot``. Descriptors pass
+Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep``. Descriptors pass
 beside them (``supervisor.sockets``), paired by token.
 """
 
@@ -27,15 +27,17 @@ class Assignment:
 
     instance: Instance
     token: int
-    boot: bytes
-    """Boot options kept for it; empty when there are none."""
+    kept: Dict[str, bytes]
+    """Its records, by kind (store.RECORDS)."""
 
     def to_wire(self) -> Message:
-        return {"instance": instance_to_file(self.instance), "token": self.token, "boot": self.boot.hex()}
+        kept = {record: data.hex() for record, data in self.kept.items()}
+        return {"instance": instance_to_file(self.instance), "token": self.token, "kept": kept}
 
     @classmethod
     def from_wire(cls, wire: Message) -> Assignment:
-        return cls(instance_from_file(wire["instance"]), int(wire["token"]), bytes.fromhex(wire["boot"]))
+        kept = {record: bytes.fromhex(data) for record, data in wire["kept"].items()}
+        return cls(instance_from_file(wire["instance"]), int(wire["token"]), kept)
 
 
 def assign(number: int, add: List[Assignment], remove: List[str]) -> Message:
