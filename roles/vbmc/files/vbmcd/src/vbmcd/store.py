@@ -30,8 +30,11 @@ from vbmcd.endpoints import Endpoints, show
 from vbmcd.errors import StateError, VbmcError
 from vbmcd.paths import escape, unescape
 
-RECORDS = ("boot",)
-"""What workers have kept for an instance: the boot options."""
+RECORDS = (
+    "boot",
+    "users",
+)
+"""What workers have kept for an instance: the boot options, user ids."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from typing import Dict
 
+from vbmcd.commands import channel, sessions, users
 from vbmcd.commands.app import app
 from vbmcd.commands.chassis import chassis
 from vbmcd.commands.table import CommandTable
+
+APP_CHAPTERS = (channel, sessions, users)
+"""Files whose commands register with the table of ``app``."""
 
 TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, app)}
 """By request network function (IPMI 2.0, 5.1). One of a later chapter is added here."""

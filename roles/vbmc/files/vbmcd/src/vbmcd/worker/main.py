@@ -74,7 +74,15 @@ class Worker:
         link = self._pool.acquire(instance.connection)
         self._links[instance.name] = instance.connection
         engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
-        bmc = Bmc(instance, engine, LibvirtMachine(link, instance.domain), partial(self._link.keep, instance.name))
+        machine = LibvirtMachine(link, instance.domain)
+        bmc = Bmc(
+            instance,
+            engine,
+            machine,
+            partial(self._link.keep, instance.name),
+            partial(self._link.keep_users, instance.name),
+            kept=one.kept,
+        )
         bmc.boot.restore(one.kept.get("boot", b""))
         return bmc
 
