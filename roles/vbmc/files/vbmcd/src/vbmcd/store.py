@@ -32,9 +32,10 @@ from vbmcd.paths import escape, unescape
 
 RECORDS = (
     "boot",
+    "policy",
     "users",
 )
-"""What workers have kept for an instance: the boot options, user ids."""
+"""What workers have kept for an instance: the boot options, the power restore policy, user ids."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

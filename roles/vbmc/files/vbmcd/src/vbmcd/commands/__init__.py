@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import Dict
 
-from vbmcd.commands import channel, sessions, users
+from vbmcd.commands import boot_options, channel, sessions, users, watchdog
 from vbmcd.commands.app import app
 from vbmcd.commands.chassis import chassis
 from vbmcd.commands.table import CommandTable
+from vbmcd.commands.transport import transport
 
-APP_CHAPTERS = (channel, sessions, users)
-"""Files whose commands register with the table of ``app``."""
+CHAPTERS = (boot_options, channel, sessions, users, watchdog)
+"""Files whose commands register with the table of another one."""
 
-TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, app)}
+TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, app, transport)}
 """By request network function (IPMI 2.0, 5.1). One of a later chapter is added here."""

@@ -25,6 +25,7 @@ class NetFn(enum.IntEnum):
 
     CHASSIS = 0x00
     APP = 0x06
+    TRANSPORT = 0x0C
 
 
 Handler = Callable[[Context, Any], Awaitable[bytes]]

@@ -30,6 +30,7 @@ from vbmcd.rmcp.handshake import (
     rakp_error,
 )
 from vbmcd.rmcp.message import Message
+from vbmcd.rmcp.presence import RMCP_ASF, pong
 from vbmcd.rmcp.session import Session
 from vbmcd.rmcp.suites import SUITES, CipherSuite
 
@@ -125,7 +126,7 @@ class Engine:
                 return self._in_session(datagram, parsed, now)
             return self._login_step(parsed, source, now)
         except Malformed:
-            return None
+            return pong(datagram) if datagram[3:4] == bytes((RMCP_ASF,)) else None
 
     def close(self, session_id: int) -> bool:
         """End a session and drop its keys; False when there is none of that id."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Dict
 
 from vbmcd.commands.bmc import Bmc
+from vbmcd.commands.boot import BootOptions
 from vbmcd.config import Connection
 from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
@@ -36,7 +37,8 @@ _GUIDS = uuid.UUID("6b1a7c1e-5a0c-5c8e-9d5e-4f4f2c9a7b11")
 class Worker:
     """Endpoints by instance name."""
 
-    def __init__(self, link: SupervisorLink, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, link: SupervisorLink, loop: asyncio.AbstractEventLoop, boot_flag_timeout: float) -> None:
+        self._boot_flag_timeout = boot_flag_timeout
         self._link = link
         self._loop = loop
         self._pool = LinkPool()
@@ -81,9 +83,10 @@ class Worker:
             machine,
             partial(self._link.keep, instance.name),
             partial(self._link.keep_users, instance.name),
+            BootOptions(self._boot_flag_timeout),
             kept=one.kept,
         )
-        bmc.boot.restore(one.kept.get("boot", b""))
+        bmc.boot.restore(one.kept.get(BootOptions.RECORD, b""))
         return bmc
 
     def _drop(self, name: str) -> None:
@@ -119,22 +122,22 @@ class Worker:
         await self._pool.close()
 
 
-async def _main(spec: WorkerSpec, channel: socket.socket) -> None:
+async def _main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: float) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     link = SupervisorLink(spec, channel)
     link.start(loop)
     try:
-        await Worker(link, loop).serve(stopped)
+        await Worker(link, loop, boot_flag_timeout).serve(stopped)
     finally:
         link.close()
 
 
-def main(spec: WorkerSpec, channel: socket.socket) -> None:
-    """Entry of a forked worker; returns when it has ended in good order."""
+def main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: float = 0.0) -> None:
+    """Entry of a forked worker; returns when it has ended in good order. The time-out is in seconds, 0: none."""
     try:
-        asyncio.run(_main(spec, channel))
+        asyncio.run(_main(spec, channel, boot_flag_timeout))
     except Exception:
         log.exception("the worker ends", extra={"fields": {"worker": spec.name}})
         raise
