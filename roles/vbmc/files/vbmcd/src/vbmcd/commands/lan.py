@@ -153,6 +153,11 @@ PARAMETERS: Dict[int, Callable[[Network], bytes]] = {
     53: lambda network: bytes((TTL,)),
     54: lambda network: bytes(3),
     55: lambda network: bytes((1, 0, 0)),  # one static address, no dynamic ones
+    64: lambda network: b"\0",  # routers are the host's
+    65: lambda network: bytes(16),
+    66: lambda network: bytes(6),
+    67: lambda network: b"\0",
+    68: lambda network: bytes(16),
 }
 """Values by number. Not there: alerts, DHCPv6, and what only they need."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from vbmcd.config import Privilege, User
 
@@ -49,9 +49,11 @@ class Slot:
 Slots = Dict[int, Slot]
 
 
-def logins(slots: Slots) -> Tuple[User, ...]:
-    """Who may log in, in the order of their ids."""
-    users = (slots[number].user for number in sorted(slots))
+def logins(slots: Slots, before: Sequence[User] = ()) -> Tuple[User, ...]:
+    """Who may log in: the first user, the others in the order that they had `before`, new ones by their ids."""
+    order = {user.name: position for position, user in enumerate(before)}
+    ids = sorted(slots, key=lambda number: (number != FIRST_ID, order.get(slots[number].name, len(order)), number))
+    users = (slots[number].user for number in ids)
     return tuple(user for user in users if user is not None)
 
 

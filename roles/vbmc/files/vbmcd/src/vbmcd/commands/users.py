@@ -79,7 +79,8 @@ class Users:
         if after == Slot():
             del slots[number]
         await bmc.remember(RECORD, to_bytes(slots))
-        then, now = bmc.instance.users, logins(slots)
+        then = bmc.instance.users
+        now = logins(slots, then)
         if now != then:
             await bmc.keep_users(then, now)
             bmc.instance = replace(bmc.instance, users=now)
