@@ -34,8 +34,9 @@ RECORDS = (
     "boot",
     "policy",
     "users",
+    "sol",
 )
-"""What workers have kept for an instance: the boot options, the power restore policy, user ids."""
+"""What workers have kept for an instance: the boot options, the power restore policy, user ids, SOL."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

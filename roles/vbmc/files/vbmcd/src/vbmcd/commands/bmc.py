@@ -33,6 +33,10 @@ async def refuse_users(then: Tuple[User, ...], now: Tuple[User, ...]) -> None:
     raise Busy("users can't be stored here")
 
 
+def transmit_nowhere(session: Session, kind: int, payload: bytes) -> None:
+    """For a BMC without a socket."""
+
+
 @dataclass
 class Identify:
     """Chassis identify: off, on until a time, or forced on (28.5)."""
@@ -59,6 +63,8 @@ class Bmc:
     identify: Identify = field(default_factory=Identify)
     kept: Dict[str, bytes] = field(default_factory=dict)
     """The records as they were when this BMC started; what remember() stored is in it as well."""
+    transmit: Callable[[Session, int, bytes], None] = transmit_nowhere
+    """Sends a payload of that type to a session's console; the endpoint's."""
     _parts: Dict[object, Any] = field(default_factory=dict, repr=False)
 
     async def remember(self, record: str, data: bytes) -> None:

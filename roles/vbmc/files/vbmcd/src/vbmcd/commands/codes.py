@@ -34,6 +34,20 @@ class Code(enum.IntEnum):
     """Set Channel Access (22.22)."""
     ACCESS_MODE_NOT_SUPPORTED = 0x83
     """Set Channel Access (22.22)."""
+    PAYLOAD_ACTIVE = 0x80
+    """Activate Payload (24.1): on another session."""
+    PAYLOAD_INACTIVE = 0x80
+    """Deactivate Payload (24.2)."""
+    PAYLOAD_UNKNOWN = 0x80
+    """Get Channel Payload Version (24.9)."""
+    PAYLOAD_DISABLED = 0x81
+    """Activate Payload (24.1)."""
+    OPERATION_NOT_ALLOWED = 0x81
+    """Suspend/Resume Payload Encryption (24.3)."""
+    INSTANCE_INACTIVE = 0x83
+    """Suspend/Resume Payload Encryption (24.3)."""
+    ENCRYPTION_NEEDED = 0x84
+    """Activate Payload (24.1)."""
     NODE_BUSY = 0xC0
     INVALID_COMMAND = 0xC1
     INVALID_FOR_LUN = 0xC2

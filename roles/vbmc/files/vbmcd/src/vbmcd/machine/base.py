@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import Callable, Optional, Protocol
 
 
 class Action(enum.Enum):
@@ -61,6 +61,27 @@ class Unsupported(MachineError):
     """This machine can never do that: a device or firmware that it has not (CCh)."""
 
 
+class SerialConsole(Protocol):
+    """A machine's serial console while it is open. Stays open when the machine stops, and goes on once it starts."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether characters go to and from the machine now."""
+
+    @property
+    def room(self) -> int:
+        """How many characters write() takes."""
+
+    def write(self, data: bytes) -> None:
+        """Have characters typed."""
+
+    def set_reading(self, on: bool) -> None:
+        """Whether output is wanted: the machine has to wait meanwhile."""
+
+    def close(self) -> None:
+        """No output after this."""
+
+
 class Machine(Protocol):
     """One machine. Implementations raise nothing but :class:`MachineError`."""
 
@@ -87,6 +108,9 @@ class Machine(Protocol):
 
     async def set_autostart(self, on: bool) -> None:
         """Whether the machine is to start when its hypervisor does. Changes nothing now."""
+
+    def open_console(self, on_output: Callable[[bytes], None]) -> SerialConsole:
+        """Open the serial console, in the background; `on_output` gets what the machine writes."""
 
     async def system_uuid(self) -> uuid.UUID:
         """The machine's UUID, which Get System GUID reports (IPMI 2.0, 22.14)."""

@@ -79,6 +79,11 @@ class LibvirtLink:
         self._keeper = self._loop.create_task(self._keep())
 
     @property
+    def settings(self) -> Connection:
+        """How to reach it, for who needs a connection of his own."""
+        return self._settings
+
+    @property
     def connected(self) -> bool:
         return self._live is not None
 

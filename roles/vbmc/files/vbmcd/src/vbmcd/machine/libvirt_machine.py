@@ -9,10 +9,11 @@ import asyncio
 import logging
 import uuid
 from functools import partial
-from typing import Optional
+from typing import Callable, Optional
 
 from vbmcd.machine import libvirt_actions as actions
 from vbmcd.machine.base import Action, BootOverride, Busy
+from vbmcd.machine.libvirt_console import LibvirtConsole
 from vbmcd.machine.libvirt_link import LibvirtLink
 
 PROMPT = 0.25
@@ -103,6 +104,9 @@ class LibvirtMachine:
 
     async def set_autostart(self, on: bool) -> None:
         await self._link.call(self._name, actions.set_autostart, self._name, on)
+
+    def open_console(self, on_output: Callable[[bytes], None]) -> LibvirtConsole:
+        return LibvirtConsole(self._link.settings, self._name, on_output)
 
     async def system_uuid(self) -> uuid.UUID:
         """Also while libvirt is away, once it has been read: it hardly ever changes, and clients identify by it."""

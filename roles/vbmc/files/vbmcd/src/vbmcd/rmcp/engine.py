@@ -80,6 +80,14 @@ class Request:
         return packet.SessionlessMessage(message).encode()
 
 
+@dataclass(frozen=True)
+class SolPacket:
+    """A Serial over LAN packet of a session (chapter 15), decrypted."""
+
+    session: Session
+    payload: bytes
+
+
 class Engine:
     """The sessions of one BMC."""
 
@@ -113,8 +121,8 @@ class Engine:
         for login in [one for one in self._logins.values() if one.exchange is not None]:
             del self._logins[login.session_id]
 
-    def receive(self, datagram: bytes, source: Address, now: float) -> Union[bytes, Request, None]:
-        """A reply to send at once, a request to carry out, or None where nothing is to be answered.
+    def receive(self, datagram: bytes, source: Address, now: float) -> Union[bytes, Request, SolPacket, None]:
+        """A reply to send at once, a request to carry out or a packet for SOL, or None where nothing is to be answered.
 
         Never raises for whatever `datagram` holds. `now` is seconds of any steady clock.
         """
@@ -132,6 +140,10 @@ class Engine:
         """End a session and drop its keys; False when there is none of that id."""
         return self._sessions.pop(session_id, None) is not None
 
+    def has(self, session: Session) -> bool:
+        """Whether the session is still active."""
+        return self._sessions.get(session.id) is session
+
     def close_all(self) -> None:
         """End all sessions, and the logins under way."""
         for session in self.sessions:
@@ -148,14 +160,15 @@ class Engine:
                 return
             del self._logins[oldest.session_id]
 
-    def _in_session(self, datagram: bytes, header: packet.PlusHeader, now: float) -> Optional[Request]:
+    def _in_session(self, datagram: bytes, header: packet.PlusHeader, now: float) -> Union[Request, SolPacket, None]:
         session = self._sessions.get(header.session_id)
-        if session is None or header.kind != packet.PAYLOAD_IPMI:
+        if session is None or header.kind > packet.PAYLOAD_SOL:
             return None
-        message = Message.parse(session.open(datagram, header))
+        payload = session.open(datagram, header)
+        message = Message.parse(payload) if header.kind == packet.PAYLOAD_IPMI else None
         session.last_used = now
         session.login_reply = None
-        return Request(message, session)
+        return SolPacket(session, payload) if message is None else Request(message, session)
 
     def _login_step(self, header: packet.PlusHeader, source: Address, now: float) -> Union[bytes, Request, None]:
         """Payloads of session id 0: the login, and commands that need none in RMCP+ framing."""

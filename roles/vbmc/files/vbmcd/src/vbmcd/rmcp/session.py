@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from typing import Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -68,6 +68,8 @@ class Session:
         """A small number for Get Session Info (22.20)."""
         self.source: Tuple[str, int] = ("0.0.0.0", 0)  # noqa: S104 - unknown, no address to bind
         """Address and port that the console logged in from."""
+        self.peer: Any = None
+        """Where the console's last packet came from, in the words of the socket's owner."""
         self.login_reply: Optional[Tuple[bytes, bytes]] = None
         """RAKP 3's code and the RAKP 4 it got, until the console has shown that it has it."""
         self._integrity_key = integrity_key

@@ -16,8 +16,10 @@ from vbmcd.background import Background
 from vbmcd.commands import TABLES
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code
+from vbmcd.commands.sol_port import SolPort
 from vbmcd.commands.table import Command, run
-from vbmcd.rmcp.engine import Request
+from vbmcd.rmcp.engine import Request, SolPacket
+from vbmcd.rmcp.session import Session
 from vbmcd.worker.repeats import Repeats
 from vbmcd.worker.udp import Peer, UdpSocket
 
@@ -38,6 +40,7 @@ class Endpoint:
         self._loop = loop
         self._running = Background()
         self._repeats = Repeats()
+        bmc.transmit = self._transmit
         loop.add_reader(sock.fileno(), self._readable)
 
     def stop(self) -> None:
@@ -70,11 +73,26 @@ class Endpoint:
             return
         if isinstance(result, Request):
             self._request(result, peer)
+        elif isinstance(result, SolPacket):
+            self._sol(result, peer)
         elif result is not None:
             self._sock.send(result, peer)
 
+    def _sol(self, packet: SolPacket, peer: Peer) -> None:
+        packet.session.peer = peer
+        port = self.bmc.has(SolPort)
+        if port is not None:
+            port.receive(packet.session, packet.payload)
+
+    def _transmit(self, session: Session, kind: int, payload: bytes) -> None:
+        """Send what nobody asked for: to where the session's console was last."""
+        if session.peer is not None and self._sock.fileno() >= 0:
+            self._sock.send(session.seal(kind, payload), session.peer)
+
     def _request(self, request: Request, peer: Peer) -> None:
         message = request.message
+        if request.session is not None:
+            request.session.peer = peer
         table = TABLES.get(message.netfn)
         command = table.find(message.command) if table else None
         if command is None or message.lun:

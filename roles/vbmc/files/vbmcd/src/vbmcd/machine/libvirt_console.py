@@ -1,0 +1,222 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A domain's serial console through a libvirt stream.
+
+Each open console has a connection of its own, because a stream's data comes in libvirt's event thread, and one thread
+at a time may call on a connection (libvirt_connection). Opening and closing block, so threads of their own do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import suppress
+from typing import Any, Callable, Optional
+
+import libvirt
+
+from vbmcd.config import Connection
+from vbmcd.machine import libvirt_events
+from vbmcd.machine.libvirt_connection import ClientConnection
+
+RETRY = 0.3
+"""Seconds between attempts to open it: while the machine is off, say, or somebody else has its console."""
+MAX_INPUT = 4096
+CHUNK = 4096
+_READ, _WRITE = libvirt.VIR_STREAM_EVENT_READABLE, libvirt.VIR_STREAM_EVENT_WRITABLE
+_END = libvirt.VIR_STREAM_EVENT_ERROR | libvirt.VIR_STREAM_EVENT_HANGUP
+
+_log = logging.getLogger(__name__)
+
+
+class LibvirtConsole:
+    """Implements base.SerialConsole. Opens the stream, and again whenever it ends, until close()."""
+
+    def __init__(self, settings: Connection, domain: str, on_output: Callable[[bytes], None]) -> None:
+        self._settings = settings
+        self._domain = domain
+        self._on_output = on_output
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._reading = True
+        self._stream: Optional[_Stream] = None
+        self._reported = ""
+        libvirt_events.ensure_running()
+        self._open()
+
+    @property
+    def connected(self) -> bool:
+        return self._stream is not None
+
+    @property
+    def room(self) -> int:
+        return self._stream.room if self._stream is not None else 0
+
+    def write(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream.write(data)
+
+    def set_reading(self, on: bool) -> None:
+        if on != self._reading:
+            self._reading = on
+            if self._stream is not None:
+                self._stream.set_reading(on)
+
+    def close(self) -> None:
+        self._closed = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def _open(self) -> None:
+        if not self._closed:
+            threading.Thread(target=self._work, name="libvirt-console", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            stream = _Stream(self._settings, self._domain, self._output, self._ended)
+        except libvirt.libvirtError as error:
+            self._tell(self._failed, str(error))
+        else:
+            self._tell(self._opened, stream)
+
+    def _opened(self, stream: _Stream) -> None:
+        if self._closed or stream.over:
+            stream.close()
+            self._again()
+            return
+        self._reported = ""
+        self._stream = stream
+        stream.set_reading(self._reading)
+
+    def _failed(self, error: str) -> None:
+        if error != self._reported:
+            _log.info("the console of domain %r can't be opened (%s); trying again", self._domain, error)
+            self._reported = error
+        self._again()
+
+    def _again(self) -> None:
+        if not self._closed:
+            self._loop.call_later(RETRY, self._open)
+
+    def _output(self, stream: _Stream, data: bytes) -> None:
+        self._tell(self._received, stream, data)
+
+    def _received(self, _stream: _Stream, data: bytes) -> None:
+        if not self._closed:
+            self._on_output(data)
+
+    def _ended(self, stream: _Stream) -> None:
+        self._tell(self._lost, stream)
+
+    def _lost(self, stream: _Stream) -> None:
+        if stream is self._stream:
+            self._stream = None
+            stream.close()
+            self._again()
+
+    def _tell(self, function: Callable[..., None], *args: Any) -> None:
+        """Call it on the event loop, from a thread; a loop that has ended needs to know nothing any more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *args)
+
+
+class _Stream:
+    """An open stream. Made in a thread; data moves in libvirt's event thread."""
+
+    def __init__(
+        self,
+        settings: Connection,
+        domain: str,
+        on_output: Callable[[_Stream, bytes], None],
+        on_end: Callable[[_Stream], None],
+    ) -> None:
+        """Raises libvirtError."""
+        self._on_output = on_output
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._input = bytearray()
+        self._events = 0
+        self.over = False
+        self._connection = ClientConnection(settings)
+        try:
+            self._stream = self._connection.handle.newStream(libvirt.VIR_STREAM_NONBLOCK)
+            self._connection.handle.lookupByName(domain).openConsole(None, self._stream, 0)
+            self._stream.eventAddCallback(_END, _moved, self)
+        except libvirt.libvirtError:
+            self._connection.close()
+            raise
+
+    @property
+    def room(self) -> int:
+        return max(0, MAX_INPUT - len(self._input))
+
+    def write(self, data: bytes) -> None:
+        with self._lock:
+            self._input += data
+            self._watch(self._events | _WRITE)
+
+    def set_reading(self, on: bool) -> None:
+        with self._lock:
+            self._watch(self._events | _READ if on else self._events & ~_READ)
+
+    def close(self) -> None:
+        """Give it up, in a thread: a frozen daemon may hold that up."""
+        with self._lock:
+            self.over = True
+        threading.Thread(target=self._close, name="libvirt-console-close", daemon=True).start()
+
+    def _close(self) -> None:
+        with suppress(libvirt.libvirtError):
+            self._stream.eventRemoveCallback()
+        with suppress(libvirt.libvirtError):
+            self._stream.abort()
+        self._connection.close()
+
+    def _watch(self, events: int) -> None:
+        self._events = events
+        if not self.over:
+            with suppress(libvirt.libvirtError):
+                self._stream.eventUpdateCallback(events | _END)
+
+    def moved(self, events: int) -> None:
+        """In libvirt's event thread. Neither call blocks."""
+        with self._lock:
+            if self.over:
+                return
+            try:
+                alive = (not events & _READ or self._receive()) and (not events & _WRITE or self._send())
+            except libvirt.libvirtError:
+                alive = False
+            # What is left to read comes before the end.
+            if alive and (not events & _END or events & _READ):
+                return
+            self._watch(0)
+            self.over = True
+        self._on_end(self)
+
+    def _receive(self) -> bool:
+        data = self._stream.recv(CHUNK)
+        if isinstance(data, int):
+            return data == -2  # nothing there after all
+        if data:
+            self._on_output(self, data)
+        return bool(data)
+
+    def _send(self) -> bool:
+        if self._input:
+            count = self._stream.send(bytes(self._input))
+            if count == -2:
+                return True
+            if count < 0:
+                return False
+            del self._input[:count]
+        if not self._input:
+            self._watch(self._events & ~_WRITE)
+        return True
+
+
+def _moved(_stream: Any, events: int, stream: _Stream) -> None:
+    stream.moved(events)
