@@ -30,8 +30,8 @@ from vbmcd.endpoints import Endpoints, show
 from vbmcd.errors import StateError, VbmcError
 from vbmcd.paths import escape, unescape
 
-RECORDS = ("boot",)
-"""What workers have kept for an instance: the boot options."""
+RECORDS = ("boot", "sel", "fru")
+"""What workers have kept for an instance: the boot options, the event log, the FRU inventory that was written."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

@@ -13,7 +13,9 @@ from typing import Dict
 
 from vbmcd.commands.app import app
 from vbmcd.commands.chassis import chassis
+from vbmcd.commands.sensor import sensor
+from vbmcd.commands.storage import storage
 from vbmcd.commands.table import CommandTable
 
-TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, app)}
+TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, sensor, app, storage)}
 """By request network function (IPMI 2.0, 5.1). One of a later chapter is added here."""

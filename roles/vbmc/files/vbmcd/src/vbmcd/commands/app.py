@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 from vbmcd import __version__
-from vbmcd.commands.bmc import Context
+from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.table import CommandTable, NetFn, of_length
-from vbmcd.config import Privilege
+from vbmcd.config import Privilege, User
 from vbmcd.rmcp.suites import SUITES
+from vbmcd.storage.sensors import DEVICE_SUPPORT
 
 app = CommandTable(NetFn.APP)
 
@@ -33,10 +35,10 @@ def channel(number: int) -> int:
 
 @app.command(0x01, privilege=Privilege.USER)
 async def get_device_id(context: Context, request: None) -> bytes:
-    """Get Device ID (20.1): IPMI 2.0, a chassis device; 3 bytes of manufacturer, 2 of product."""
+    """Get Device ID (20.1): IPMI 2.0, the devices of chapters 28 to 35; 3 bytes of manufacturer, 2 of product."""
     major, minor = (int(part) for part in __version__.split(".")[:2])
     bcd = minor // 10 << 4 | minor % 10
-    return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, 0x80)) + MANUFACTURER + PRODUCT
+    return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, DEVICE_SUPPORT)) + MANUFACTURER + PRODUCT
 
 
 @app.command(0x04, privilege=Privilege.USER)
@@ -119,3 +121,8 @@ async def close_session(context: Context, request: bytes) -> bytes:
     if not context.bmc.engine.close(wanted):
         raise CommandError(Code.INVALID_SESSION_ID)
     return b""
+
+
+def note_failed_login(bmc: Bmc, user: Optional[User]) -> None:
+    """Have the event log tell of a failed login; ids of users begin with 2 (22.26)."""
+    bmc.journal.login_failed(bmc.instance.users.index(user) + 2 if user else 0, LAN_CHANNEL)

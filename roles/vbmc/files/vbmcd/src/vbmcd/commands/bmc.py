@@ -8,19 +8,19 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Awaitable, Callable, Optional
+from typing import Callable, Optional
 
 from vbmcd.commands.boot import BootOptions
 from vbmcd.commands.codes import Code
+from vbmcd.commands.inventory import Fru
+from vbmcd.commands.journal import Journal
+from vbmcd.commands.keep import Keep
 from vbmcd.config import Instance
 from vbmcd.machine.base import Machine
 from vbmcd.rmcp.engine import Address, Engine
 from vbmcd.rmcp.session import Session
 
 audit_log = logging.getLogger("vbmcd.audit")
-
-Keep = Callable[[str, bytes], Awaitable[None]]
-"""Stores one of the BMC's records (store.RECORDS) for good: returns when it is on disk, or raises machine.base.Busy."""
 
 
 @dataclass
@@ -46,6 +46,12 @@ class Bmc:
     keep: Keep
     boot: BootOptions = field(default_factory=BootOptions)
     identify: Identify = field(default_factory=Identify)
+    journal: Journal = field(init=False)
+    fru: Fru = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.keep)
+        self.fru = Fru(self.keep, self.instance, self.machine)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ async def control(context: Context, request: ChassisControl) -> bytes:
     if used:
         bmc.boot.use_up()
         await keep_used_up(bmc)
+    bmc.journal.controlled(request.action, override if used else None)
     return b""
 
 

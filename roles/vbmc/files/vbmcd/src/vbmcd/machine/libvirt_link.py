@@ -59,8 +59,9 @@ _log = logging.getLogger(__name__)
 class Watcher(Protocol):
     """Who wants to know that a domain may have changed (LibvirtMachine)."""
 
-    def changed(self) -> None:
-        """A lifecycle event of the domain; or the connection was lost, and events will be missed."""
+    def changed(self, on: Optional[bool] = None) -> None:
+        """A lifecycle event of the domain, with True if it started and False if it stopped; or the connection
+        was lost, and events will be missed."""
 
 
 class LibvirtLink:
@@ -201,13 +202,13 @@ class LibvirtLink:
 
         return guarded
 
-    def _event(self, live: _Live, domain: str) -> None:
+    def _event(self, live: _Live, domain: str, on: Optional[bool]) -> None:
         live.answers()
         watchers = self._watchers.get(domain)
         if watchers is None:
             return
         for watcher in list(watchers):
-            watcher.changed()
+            watcher.changed(on)
         if not watchers:
             del self._watchers[domain]
 
@@ -270,7 +271,7 @@ class LibvirtLink:
             try:
                 opened = EventConnection(
                     settings,
-                    on_event=lambda domain: _tell(loop, event, live, domain),
+                    on_event=lambda domain, on: _tell(loop, event, live, domain, on),
                     on_close=lambda: _tell(loop, lost, live),
                 )
             except libvirt.libvirtError as error:

@@ -13,6 +13,7 @@ import uuid
 from functools import partial
 from typing import Dict
 
+from vbmcd.commands.app import note_failed_login
 from vbmcd.commands.bmc import Bmc
 from vbmcd.config import Connection
 from vbmcd.machine.libvirt_link import LinkPool
@@ -76,6 +77,10 @@ class Worker:
         engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
         bmc = Bmc(instance, engine, LibvirtMachine(link, instance.domain), partial(self._link.keep, instance.name))
         bmc.boot.restore(one.kept.get("boot", b""))
+        bmc.journal.restore(one.kept.get("sel", b""))
+        bmc.fru.restore(one.kept.get("fru", b""))
+        bmc.machine.observe(bmc.journal.power)
+        engine.on_failed_login = partial(note_failed_login, bmc)
         return bmc
 
     def _drop(self, name: str) -> None:
