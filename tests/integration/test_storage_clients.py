@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -45,6 +46,15 @@ class Node:
         done = freeipmi(tool, self.target, *cache, *words)
         assert done.code == 0, done
         return done.output
+
+    def openipmi(self, request: str) -> str:
+        """The answer to a raw request as `openipmicmd` prints it: LUN, network function, command and what came."""
+        target = self.target
+        connection = ["lan", "-U", target.user, "-P", target.password, "-p", str(target.port), target.host]
+        command = ["openipmicmd", "-k", f"0f 00 {request}", *connection]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        answer = done.stdout.partition("0f 0b ")
+        return " ".join((answer[1] + answer[2]).split())
 
     def sensors(self) -> dict[str, list[str]]:
         """What `ipmitool sensor` prints, by name."""
@@ -182,6 +192,18 @@ def test_the_log_tells_of_power_whoever_switches_it(node: Node) -> None:
     eventually(ends_with_power_off, 10, "the last entry tells of the last change")
 
 
+def test_the_log_goes_on_when_the_instance_is_changed(node: Node) -> None:
+    node.ipmitool("power", "on")
+    eventually(lambda: len(node.log()) == 2, 10, "the start is in the log")
+    for owner in ("team-b", "team-c"):
+        node.vbmcd.apply({"name": node.name, "owner": owner})
+    node.libvirtd.virsh("destroy", node.name)
+    eventually(lambda: len(node.log()) == 3, 10, "the end is in the log")
+    before = node.log()
+    node.vbmcd.restart()
+    assert node.log() == before and "owner=team-c" in node.ipmitool("fru", "print")
+
+
 def test_the_log_tells_of_a_failed_login(node: Node) -> None:
     wrong = Target(node.target.port, password="guessed")
     assert ipmitool(wrong, "mc", "info").code != 0
@@ -217,7 +239,16 @@ def _change_the_log(node: Node, folder: Path) -> None:
     assert "Memory #0x54" in node.ipmitool("sel", "list")
     assert node.ipmitool("sel", "time", "get").startswith("01/02/30 03:04")
     assert "01/02/2030" in node.freeipmi("bmc-device", "--get-sel-time")
+    assert "01/02/2030" in node.freeipmi("bmc-device", "--get-sdr-repository-time")
+    node.freeipmi("bmc-device", "--set-sel-time-utc-offset=-90")
+    assert "-90 minutes" in node.freeipmi("bmc-device", "--get-sel-time-utc-offset")
     assert re.search(r"Entries +: 1", node.ipmitool("sel", "info"))
+    for number in ("0x55", "0x56"):  # Platform Event Message, from a remote console
+        sent = freeipmi("ipmi-raw", node.target, "0", "4", "2", "4", "0x0c", number, "0x6f", "0", "0xff", "0xff")
+        assert sent.output == "rcvd: 02 00"
+    node.freeipmi("ipmi-sel", "--delete=2")
+    assert re.search(r"Generator ID +: 1081\n.*Sensor Number +: 55\n", node.ipmitool("sel", "get", "3"), re.DOTALL)
+    assert len(node.log()) == 2
     node.freeipmi("ipmi-sel", "--clear")
     assert node.log() == []
     node.vbmcd.kill()
@@ -226,6 +257,16 @@ def _change_the_log(node: Node, folder: Path) -> None:
 
 
 # --- The inventory ---------------------------------------------------------------------------------------------------
+
+
+def test_openipmi_reads_the_log_and_the_repository(node: Node) -> None:
+    node.libvirtd.virsh("start", node.name)
+    eventually(lambda: len(node.log()) == 2, 10, "the start is in the log")
+    assert node.openipmi("0a 40").startswith("0f 0b 00 40 00 51 02 00")
+    assert node.openipmi("0a 43 00 00 00 00 07 02") == "0f 0b 00 43 c5"
+    first = node.openipmi("0a 43 00 00 00 00 00 ff").split()
+    assert " ".join(first[5:9]) == "02 00 01 00" and " ".join(first[-9:]) == "20 00 04 09 01 ef 00 ff ff"
+    assert node.openipmi("0a 20").startswith("0f 0b 00 20 00 51 0d 00")
 
 
 def test_clients_read_the_inventory_of_a_domain(node: Node) -> None:

@@ -249,10 +249,18 @@ async def test_entries_in_a_row_are_stored_together(board: Board) -> None:
 
 
 async def test_failed_logins_are_noted_but_a_flood_of_them_is_not(board: Board) -> None:
-    note_failed_login(board.bmc, USERS[1])
+    note_failed_login(board.bmc.journal, USERS, USERS[1])
     for _turn in range(1000):
-        note_failed_login(board.bmc, None)
+        note_failed_login(board.bmc.journal, USERS, None)
     assert await board.entries() == ["2a 41 6f f2 03 01"] + ["2a 41 6f f2 00 01"] * (LOGIN_BURST - 1)
+
+
+async def test_a_journal_that_another_took_over_from_notes_nothing(board: Board) -> None:
+    board.bmc.journal.close()
+    assert board.machine.observer is not None
+    board.machine.observer(True)
+    await board.bmc.journal.drain(5)
+    assert await board.entries() == [] and not board.writes
 
 
 async def test_what_the_board_notes_waits_for_no_disk(board: Board) -> None:

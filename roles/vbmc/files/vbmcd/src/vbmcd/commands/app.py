@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Sequence
 
 from vbmcd import __version__
-from vbmcd.commands.bmc import Bmc, Context
+from vbmcd.commands.bmc import Context
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.journal import Journal
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege, User
 from vbmcd.rmcp.suites import SUITES
@@ -123,6 +124,6 @@ async def close_session(context: Context, request: bytes) -> bytes:
     return b""
 
 
-def note_failed_login(bmc: Bmc, user: Optional[User]) -> None:
+def note_failed_login(journal: Journal, users: Sequence[User], user: Optional[User]) -> None:
     """Have the event log tell of a failed login; ids of users begin with 2 (22.26)."""
-    bmc.journal.login_failed(bmc.instance.users.index(user) + 2 if user else 0, LAN_CHANNEL)
+    journal.login_failed(users.index(user) + 2 if user else 0, LAN_CHANNEL)

@@ -32,12 +32,23 @@ otherwise push all else out of the log, and keep the disk busy."""
 class Journal:
     """The log of one BMC. Made of its stored bytes only once somebody wants to see or add something."""
 
-    __slots__ = ("_background", "_clock", "_kept", "_login_allowance", "_login_noted", "_saver", "_sel", "watchdog")
+    __slots__ = (
+        "_background",
+        "_clock",
+        "_closed",
+        "_kept",
+        "_login_allowance",
+        "_login_noted",
+        "_saver",
+        "_sel",
+        "watchdog",
+    )
 
     def __init__(self, keep: Keep, clock: Callable[[], float] = time.time) -> None:
         self._saver = Saver(keep, RECORD, lambda: self.sel.to_bytes())
         self._background: Optional[Background] = None
         self._clock = clock
+        self._closed = False
         self._kept = b""
         self._sel: Optional[Sel] = None
         self._login_allowance = float(LOGIN_BURST)
@@ -57,6 +68,10 @@ class Journal:
     @property
     def now(self) -> float:
         return self._clock()
+
+    def close(self) -> None:
+        """Note nothing any more: another journal of the same instance has taken over, or will."""
+        self._closed = True
 
     async def drain(self, timeout: float) -> None:
         """Wait until what was noted is stored, at most `timeout` seconds."""
@@ -94,6 +109,8 @@ class Journal:
         self._note(events.watchdog(state, use))
 
     def _note(self, event: events.Event) -> None:
+        if self._closed:
+            return
         self.sel.add(event.entry(), self.now)
         if self._background is None:
             self._background = Background()

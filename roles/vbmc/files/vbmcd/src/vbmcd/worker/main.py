@@ -80,7 +80,7 @@ class Worker:
         bmc.journal.restore(one.kept.get("sel", b""))
         bmc.fru.restore(one.kept.get("fru", b""))
         bmc.machine.observe(bmc.journal.power)
-        engine.on_failed_login = partial(note_failed_login, bmc)
+        engine.on_failed_login = partial(note_failed_login, bmc.journal, instance.users)
         return bmc
 
     def _drop(self, name: str) -> None:
@@ -88,6 +88,7 @@ class Worker:
         if endpoint is None:
             return
         endpoint.stop()
+        endpoint.bmc.journal.close()
         self._pool.release(self._links.pop(name))
 
     async def _heartbeat(self) -> None:
