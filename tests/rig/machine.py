@@ -49,6 +49,9 @@ class ScriptedMachine:
     async def set_persistent_boot(self, boot: BootOverride) -> None:
         self._note("set_persistent_boot", boot)
 
+    async def set_autostart(self, on: bool) -> None:
+        self._note("set_autostart", on)
+
     async def system_uuid(self) -> uuid.UUID:
         self._note("system_uuid")
         return self.uuid

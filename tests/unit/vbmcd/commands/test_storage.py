@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from rig.machine import ScriptedMachine
 from rig.waiting import eventually_async
 from vbmcd.commands import TABLES
-from vbmcd.commands.app import note_failed_login
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.journal import LOGIN_BURST
 from vbmcd.commands.keep import Saver
 from vbmcd.commands.table import run
+from vbmcd.commands.users import note_failed_login
 from vbmcd.config import Instance, Privilege, User
 from vbmcd.machine.base import Action, BootDevice, BootOverride, Busy, Statistics, WrongState
 from vbmcd.rmcp.engine import Engine
@@ -105,7 +105,7 @@ def board() -> Board:
     pytest.param(SENSOR, 0x25, "10ff", "00 00 00", id="hysteresis"),
     pytest.param(SENSOR, 0x25, "01ff", "cd", id="hysteresis of a discrete sensor"),
     pytest.param(SENSOR, 0x29, "10", "00 40", id="no events of an analog sensor"),
-    pytest.param(SENSOR, 0x29, "02", "00 c0 0f 00 0f 00", id="events of a discrete one"),
+    pytest.param(SENSOR, 0x29, "02", "00 c0 0f 01 0f 01", id="events of a discrete one"),
     pytest.param(SENSOR, 0x2B, "01", "00 c0 01 00 00 00", id="event status"),
     pytest.param(SENSOR, 0x2F, "01", "00 09 6f", id="a discrete type"),
     pytest.param(SENSOR, 0x2F, "10", "00 07 01", id="an analog type"),
@@ -173,6 +173,19 @@ async def test_the_watchdog_sensor_shows_how_it_expired(board: Board) -> None:
     board.bmc.journal.watchdog_expired(2, 0x03)
     assert await board.ask(SENSOR, 0x2D, "02") == "00 00 c0 04 80"
     assert await board.entries() == ["23 02 6f c2 03 ff"]
+
+
+@pytest.mark.parametrize(("use", "noted"), [("04", ["23 02 6f c0 04 ff"]), ("84", [])])
+async def test_the_watchdog_timer_shows_in_its_sensor_and_in_the_log(board: Board, use: str, noted: list[str]) -> None:
+    assert await board.ask(0x06, 0x24, f"{use} 00 00 00 0100") == "00"
+    assert await board.ask(0x06, 0x22) == "00"
+    await eventually_async(lambda: _shows(board, "00 00 c0 01 80"), 5, "the sensor shows that the timer expired")
+    assert await board.entries() == noted
+    assert await board.ask(0x06, 0x22) == "00" and await _shows(board, "00 00 c0 00 80")
+
+
+async def _shows(board: Board, reading: str) -> bool:
+    return await board.ask(SENSOR, 0x2D, "02") == reading
 
 
 # --- The event log ---------------------------------------------------------------------------------------------------
@@ -249,9 +262,9 @@ async def test_entries_in_a_row_are_stored_together(board: Board) -> None:
 
 
 async def test_failed_logins_are_noted_but_a_flood_of_them_is_not(board: Board) -> None:
-    note_failed_login(board.bmc.journal, USERS, USERS[1])
+    note_failed_login(board.bmc, USERS[1])
     for _turn in range(1000):
-        note_failed_login(board.bmc.journal, USERS, None)
+        note_failed_login(board.bmc, None)
     assert await board.entries() == ["2a 41 6f f2 03 01"] + ["2a 41 6f f2 00 01"] * (LOGIN_BURST - 1)
 
 

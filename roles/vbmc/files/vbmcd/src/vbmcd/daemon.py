@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
@@ -34,6 +36,7 @@ class Options:
     placement: Placement
     foreground: bool
     log_level: str
+    boot_flag_timeout: float
 
 
 def parse_options(arguments: Optional[List[str]] = None) -> Options:
@@ -46,6 +49,10 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
         "--workers", type=parse_placement, default="auto", metavar="N",
         help="auto (one a core, at most 4), a number, or instance (a process per BMC); default: auto",
     )  # fmt: skip
+    parser.add_argument(
+        "--boot-flag-timeout", type=_seconds, default=0.0, metavar="SECONDS",
+        help="a boot device for the next start is forgotten after so long; 60 is a server's habit; default: 0, never",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     given = parser.parse_args(arguments)
     return Options(
@@ -54,7 +61,15 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
         placement=given.workers,
         foreground=given.foreground,
         log_level=given.log_level,
+        boot_flag_timeout=given.boot_flag_timeout,
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError
+    return seconds
 
 
 def daemonize() -> int:
@@ -112,7 +127,7 @@ def start(options: Options) -> int:
     process.set_name("vbmcd")
     process.raise_file_limit()
     warm_up()
-    spawner = Spawner(worker_main, release=store.close)
+    spawner = Spawner(partial(worker_main, boot_flag_timeout=options.boot_flag_timeout), release=store.close)
     if not asyncio.run(_run(options, store, socket, spawner, told)):
         # Without its spawner it can't start a worker again, nor fork another beside ZMQ's threads. So it
         # begins anew: same pid, same options, the instances from the state folder.

@@ -30,8 +30,15 @@ from vbmcd.endpoints import Endpoints, show
 from vbmcd.errors import StateError, VbmcError
 from vbmcd.paths import escape, unescape
 
-RECORDS = ("boot", "sel", "fru")
-"""What workers have kept for an instance: the boot options, the event log, the FRU inventory that was written."""
+RECORDS = (
+    "boot",
+    "policy",
+    "users",
+    "sel",
+    "fru",
+)
+"""What workers have kept for an instance: the boot options, the power restore policy, user ids, the event log, the
+FRU inventory that was written."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

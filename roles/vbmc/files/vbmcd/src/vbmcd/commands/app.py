@@ -1,37 +1,34 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Application commands (IPMI 2.0, chapters 20 and 22): identity, channel, session."""
+"""Application commands about the BMC itself (IPMI 2.0, chapter 20 and 22.1 to 22.9): identity, resets, flags.
+
+Holds the table of the network function; ``channel``, ``sessions``, ``users`` and ``watchdog`` fill it, too.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional, Sequence
-
 from vbmcd import __version__
-from vbmcd.commands.bmc import Context
+from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code, CommandError
-from vbmcd.commands.journal import Journal
+from vbmcd.commands.requests import Change, change_of_length
 from vbmcd.commands.table import CommandTable, NetFn, of_length
-from vbmcd.config import Privilege, User
-from vbmcd.rmcp.suites import SUITES
+from vbmcd.config import Privilege
 from vbmcd.storage.sensors import DEVICE_SUPPORT
 
 app = CommandTable(NetFn.APP)
 
-LAN_CHANNEL = 0x1
-THIS_CHANNEL = 0xE
 MANUFACTURER = (0).to_bytes(3, "little")
 """Unspecified: an IANA number of our own is not to be had, another's would be a lie (20.1)."""
 PRODUCT = (1).to_bytes(2, "little")
 
+EVENT_LOGGING = 0x08
+"""The one global enable that there is something for (22.2, data 1, bit 3): events are always logged."""
 
-def channel(number: int) -> int:
-    """The channel meant by `number`, which may be 'this one'. CCh for one that does not exist."""
-    number &= 0x0F
-    if number not in (LAN_CHANNEL, THIS_CHANNEL):
-        raise CommandError(Code.INVALID_FIELD)
-    return LAN_CHANNEL
+S0, S4_S5, ACPI_UNKNOWN, NO_CHANGE = 0x00, 0x06, 0x2A, 0x7F
+ACPI_SYSTEM_STATES = (*range(0x0B), 0x20, 0x21, ACPI_UNKNOWN)
+ACPI_DEVICE_STATES = (*range(0x04), ACPI_UNKNOWN)
+SET_STATE = 0x80
 
 
 @app.command(0x01, privilege=Privilege.USER)
@@ -42,88 +39,99 @@ async def get_device_id(context: Context, request: None) -> bytes:
     return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, DEVICE_SUPPORT)) + MANUFACTURER + PRODUCT
 
 
+@app.command(0x02, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="cold reset")
+async def cold_reset(context: Context, request: Change) -> bytes:
+    """Cold Reset (20.2): of the BMC, never of the machine. All sessions end once this is answered."""
+    context.bmc.power_up()
+    return b""
+
+
+@app.command(0x03, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="warm reset")
+async def warm_reset(context: Context, request: Change) -> bytes:
+    """Warm Reset (20.3): all sessions end; what was set in the BMC stays."""
+    context.bmc.engine.close_all()
+    return b""
+
+
 @app.command(0x04, privilege=Privilege.USER)
 async def get_self_test(context: Context, request: None) -> bytes:
     """Get Self Test Results (20.4): no error."""
     return b"\x55\x00"
 
 
+class AcpiPower:
+    """The ACPI power states that software on the machine has told the BMC."""
+
+    def __init__(self, bmc: Bmc) -> None:
+        self.system = S0
+        self.device = 0
+
+
+@app.command(0x06, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(2), audit="acpi state")
+async def set_acpi_power_state(context: Context, request: Change) -> bytes:
+    """Set ACPI Power State (20.6): what to report, nothing is done to the machine."""
+    system, device = request[0] & 0x7F, request[1] & 0x7F
+    sets_system = bool(request[0] & SET_STATE) and system != NO_CHANGE
+    sets_device = bool(request[1] & SET_STATE) and device != NO_CHANGE
+    if sets_system and system not in ACPI_SYSTEM_STATES:
+        raise CommandError(Code.INVALID_FIELD)
+    if sets_device and device not in ACPI_DEVICE_STATES:
+        raise CommandError(Code.INVALID_FIELD)
+    acpi = context.bmc.part(AcpiPower)
+    if sets_system:
+        acpi.system = system
+    if sets_device:
+        acpi.device = device
+    return b""
+
+
+@app.command(0x07, privilege=Privilege.USER)
+async def get_acpi_power_state(context: Context, request: None) -> bytes:
+    """Get ACPI Power State (20.7): soft off for a machine without power, whatever was set before."""
+    acpi = context.bmc.part(AcpiPower)
+    on = await context.bmc.machine.is_on()
+    return bytes((acpi.system if on else S4_S5, acpi.device))
+
+
+@app.command(0x08, privilege=Privilege.USER)
+async def get_device_guid(context: Context, request: None) -> bytes:
+    """Get Device GUID (20.8): the BMC's own, least significant byte first."""
+    return context.bmc.engine.guid[::-1]
+
+
+@app.command(0x2E, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(1), audit="global enables")
+async def set_global_enables(context: Context, request: Change) -> bytes:
+    """Set BMC Global Enables (22.1). CCh for interrupts of a system interface that no machine here has."""
+    if request[0] != EVENT_LOGGING:
+        raise CommandError(Code.INVALID_FIELD, "only event logging is there, and it is always on")
+    return b""
+
+
+@app.command(0x2F, privilege=Privilege.USER)
+async def get_global_enables(context: Context, request: None) -> bytes:
+    """Get BMC Global Enables (22.2)."""
+    return bytes((EVENT_LOGGING,))
+
+
+@app.command(0x30, privilege=Privilege.ADMINISTRATOR, parse=of_length(1))
+async def clear_message_flags(context: Context, request: bytes) -> bytes:
+    """Clear Message Flags (22.3): there is never one to clear."""
+    return b""
+
+
+@app.command(0x31, privilege=Privilege.USER)
+async def get_message_flags(context: Context, request: None) -> bytes:
+    """Get Message Flags (22.4): no message waits, no event fills a buffer."""
+    return b"\x00"
+
+
+@app.command(0x33, privilege=Privilege.USER)
+async def get_message(context: Context, request: None) -> bytes:
+    """Get Message (22.6): 80h, the queue is empty."""
+    raise CommandError(Code.DATA_NOT_AVAILABLE)
+
+
 @app.command(0x37, privilege=None)
 async def get_system_guid(context: Context, request: None) -> bytes:
     """Get System GUID (22.14): the domain's UUID, least significant byte first (20.8)."""
     return (await context.bmc.machine.system_uuid()).bytes[::-1]
-
-
-@dataclass(frozen=True)
-class AuthCapabilitiesRequest:
-    """The request of Get Channel Authentication Capabilities."""
-
-    extended: bool
-    """The console wants to know of IPMI 2.0 too (data 1, bit 7)."""
-
-    @classmethod
-    def parse(cls, data: bytes) -> AuthCapabilitiesRequest:
-        if len(data) != 2:
-            raise CommandError(Code.REQUEST_LENGTH_INVALID)
-        channel(data[0])
-        if not Privilege.CALLBACK <= data[1] & 0x0F <= 5:
-            raise CommandError(Code.INVALID_FIELD)
-        return cls(bool(data[0] & 0x80))
-
-
-@app.command(0x38, privilege=None, parse=AuthCapabilitiesRequest.parse)
-async def get_channel_auth_capabilities(context: Context, request: AuthCapabilitiesRequest) -> bytes:
-    """Get Channel Authentication Capabilities (22.13): no IPMI 1.5 login, RMCP+ with named users."""
-    types = 0x80 if request.extended else 0x00
-    named_users = 0x04
-    supports = 0x02 if request.extended else 0x00
-    return bytes((LAN_CHANNEL, types, named_users, supports, 0, 0, 0, 0))
-
-
-@app.command(0x54, privilege=None, parse=of_length(3))
-async def get_channel_cipher_suites(context: Context, request: bytes) -> bytes:
-    """Get Channel Cipher Suites (22.15): 16 bytes of the records a call, by list index."""
-    number = channel(request[0])
-    index = request[2] & 0x3F
-    by_suite = bool(request[2] & 0x80)
-    records = b"".join(suite.record() for suite in SUITES) if by_suite else algorithm_list()
-    return bytes((number,)) + records[index * 16 : index * 16 + 16]
-
-
-def algorithm_list() -> bytes:
-    """Every algorithm once, tagged by kind (22.15.1), for a console that asks for no suites."""
-    kinds = zip(*(suite.algorithms() for suite in SUITES))
-    return bytes(tag | value for tag, values in zip((0x00, 0x40, 0x80), kinds) for value in dict.fromkeys(values))
-
-
-@app.command(0x3B, privilege=Privilege.CALLBACK, parse=of_length(1))
-async def set_session_privilege(context: Context, request: bytes) -> bytes:
-    """Set Session Privilege Level (22.18); level 0 only reads the present one."""
-    session = context.session
-    assert session is not None
-    level = request[0] & 0x0F
-    if level > Privilege.ADMINISTRATOR or level == Privilege.CALLBACK:
-        raise CommandError(Code.INVALID_FIELD)
-    if level > session.limit:
-        raise CommandError(Code.SESSION_LEVEL_ABOVE_LIMIT)
-    if level:
-        session.privilege = Privilege(level)
-    return bytes((session.privilege,))
-
-
-@app.command(0x3C, privilege=Privilege.CALLBACK, parse=of_length(4, 5))
-async def close_session(context: Context, request: bytes) -> bytes:
-    """Close Session (22.19); another's needs an administrator. 87h for one that does not exist."""
-    session = context.session
-    assert session is not None
-    wanted = int.from_bytes(request[:4], "little")
-    if wanted != session.id and session.privilege < Privilege.ADMINISTRATOR:
-        raise CommandError(Code.INSUFFICIENT_PRIVILEGE)
-    if not context.bmc.engine.close(wanted):
-        raise CommandError(Code.INVALID_SESSION_ID)
-    return b""
-
-
-def note_failed_login(journal: Journal, users: Sequence[User], user: Optional[User]) -> None:
-    """Have the event log tell of a failed login; ids of users begin with 2 (22.26)."""
-    journal.login_failed(users.index(user) + 2 if user else 0, LAN_CHANNEL)

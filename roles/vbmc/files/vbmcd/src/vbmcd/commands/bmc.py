@@ -8,19 +8,29 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Any, Awaitable, Callable, Dict, Optional, Tuple, TypeVar
 
 from vbmcd.commands.boot import BootOptions
 from vbmcd.commands.codes import Code
 from vbmcd.commands.inventory import Fru
 from vbmcd.commands.journal import Journal
 from vbmcd.commands.keep import Keep
-from vbmcd.config import Instance
-from vbmcd.machine.base import Machine
+from vbmcd.config import Instance, User
+from vbmcd.machine.base import Busy, Machine
 from vbmcd.rmcp.engine import Address, Engine
 from vbmcd.rmcp.session import Session
 
 audit_log = logging.getLogger("vbmcd.audit")
+
+KeepUsers = Callable[[Tuple[User, ...], Tuple[User, ...]], Awaitable[None]]
+"""Stores who may log in, then and now, as the instance's users: as for Keep. Busy too where `then` is outdated."""
+
+T = TypeVar("T")
+
+
+async def refuse_users(then: Tuple[User, ...], now: Tuple[User, ...]) -> None:
+    """For a BMC whose users come from somewhere that can't be written."""
+    raise Busy("users can't be stored here")
 
 
 @dataclass
@@ -44,14 +54,47 @@ class Bmc:
     engine: Engine
     machine: Machine
     keep: Keep
+    keep_users: KeepUsers = refuse_users
     boot: BootOptions = field(default_factory=BootOptions)
     identify: Identify = field(default_factory=Identify)
+    kept: Dict[str, bytes] = field(default_factory=dict)
+    """The records as they were when this BMC started; what remember() stored is in it as well."""
     journal: Journal = field(init=False)
     fru: Fru = field(init=False)
+    _parts: Dict[object, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.keep)
         self.fru = Fru(self.keep, self.instance, self.machine)
+
+    async def remember(self, record: str, data: bytes) -> None:
+        """Store a record for good, and find it in `kept`. Raises machine.base.Busy, and then all is as before."""
+        await self.keep(record, data)
+        self.kept[record] = data
+
+    def part(self, make: Callable[[Bmc], T]) -> T:
+        """What a chapter's commands keep in memory, made by `make` when first asked for: idle BMCs stay small."""
+        part: Optional[T] = self._parts.get(make)
+        if part is None:
+            part = self._parts[make] = make(self)
+        return part
+
+    def has(self, make: Callable[[Bmc], T]) -> Optional[T]:
+        """That part, if it was made."""
+        return self._parts.get(make)
+
+    def power_up(self) -> None:
+        """As after a cold reset (20.2): no sessions, and of what was set only what was stored."""
+        self.engine.close_all()
+        self.stop()
+        self.identify = Identify()
+
+    def stop(self) -> None:
+        """No part does anything from now on by itself."""
+        for part in self._parts.values():
+            if hasattr(part, "stop"):
+                part.stop()
+        self._parts.clear()
 
 
 @dataclass(frozen=True)

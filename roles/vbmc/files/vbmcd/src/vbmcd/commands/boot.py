@@ -8,8 +8,9 @@ Pure state with its wire format; what a device means to the machine is said by `
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Dict, Optional
+from typing import Callable, Dict, Optional
 
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.machine.base import BootDevice, BootOverride
@@ -21,6 +22,7 @@ VALID_BIT_CLEARING = 3
 INFO_ACKNOWLEDGE = 4
 BOOT_FLAGS = 5
 INITIATOR_INFO = 6
+INITIATOR_MAILBOX = 7
 
 LENGTHS: Dict[int, int] = {
     SET_IN_PROGRESS: 1,
@@ -30,8 +32,15 @@ LENGTHS: Dict[int, int] = {
     INFO_ACKNOWLEDGE: 2,
     BOOT_FLAGS: 5,
     INITIATOR_INFO: 9,
+    INITIATOR_MAILBOX: 17,
 }
-"""Bytes of each parameter that is kept (table 28-14)."""
+"""Bytes of each parameter (table 28-14); of the mailbox, those of one block with its number."""
+
+MAILBOX_BLOCKS = 8
+"""Of 16 bytes each; five are what the specification wants at least."""
+DONT_CLEAR_ON_TIMEOUT = 0x08
+DONT_CLEAR_ON_WATCHDOG = 0x04
+"""Bits of VALID_BIT_CLEARING. The others are about PEF and push buttons, which are not there."""
 
 VALID = 0x80
 PERSISTENT = 0x40
@@ -91,30 +100,87 @@ class BootFlags:
 class BootOptions:
     """The boot option parameters of one BMC."""
 
-    def __init__(self) -> None:
-        self._parameters: Dict[int, bytes] = {number: bytes(size) for number, size in LENGTHS.items()}
+    RECORD = "boot"
+
+    def __init__(self, timeout: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """`timeout`: seconds after which flags for one start are void, as 28.13 has it after 60 s; 0: never."""
+        self._parameters: Dict[int, bytes] = {}
+        self._mailbox: Dict[int, bytes] = {}
+        self._invalid = 0
+        """Bit n: parameter n is marked as invalid."""
+        self._timeout = timeout
+        self._clock = clock
+        self._flags_set = 0.0
 
     @property
     def flags(self) -> BootFlags:
-        return BootFlags(self._parameters[BOOT_FLAGS])
+        """What counts at the next start."""
+        self._expire()
+        return BootFlags(self._raw if self.is_valid(BOOT_FLAGS) else bytes(LENGTHS[BOOT_FLAGS]))
 
-    def get(self, parameter: int) -> bytes:
+    @property
+    def _raw(self) -> bytes:
+        return self._parameters.get(BOOT_FLAGS, bytes(LENGTHS[BOOT_FLAGS]))
+
+    def get(self, parameter: int, block: int = 0) -> bytes:
+        """Raises CommandError: 80h for a parameter, and C9h for a block of the mailbox, that is not there."""
         if parameter not in LENGTHS:
             raise CommandError(Code.PARAMETER_NOT_SUPPORTED)
-        return self._parameters[parameter]
+        if parameter == INITIATOR_MAILBOX:
+            return bytes((block,)) + self._mailbox.get(_block(block), bytes(LENGTHS[parameter] - 1))
+        self._expire()
+        return self._parameters.get(parameter, bytes(LENGTHS[parameter]))
 
     def put(self, parameter: int, value: bytes) -> None:
+        if parameter == INITIATOR_MAILBOX:
+            self._mailbox[_block(value[0])] = value[1:].ljust(LENGTHS[parameter] - 1, b"\0")
+            return
         self._parameters[parameter] = value
+        if parameter == BOOT_FLAGS:
+            self._flags_set = self._clock()
+
+    def is_valid(self, parameter: int) -> bool:
+        """Whether the parameter is not marked as invalid or locked (28.12, data 1, bit 7)."""
+        return not self._invalid >> parameter & 1
+
+    def mark(self, parameter: int, valid: bool) -> None:
+        bit = 1 << parameter
+        self._invalid = self._invalid & ~bit if valid else self._invalid | bit
 
     def use_up(self) -> None:
         """A one-shot override was honoured: its valid bit is cleared (28.13, parameter 5, data 1)."""
-        raw = self.flags.raw
+        raw = self._raw
         self._parameters[BOOT_FLAGS] = bytes((raw[0] & ~VALID & 0xFF,)) + raw[1:]
+
+    def drop_on_watchdog(self) -> bool:
+        """The watchdog timer is to restart the machine: flags for one start are void; whether there were any."""
+        raw = self.flags.raw
+        once = bool(raw[0] & VALID) and not raw[0] & PERSISTENT
+        if not once or self.get(VALID_BIT_CLEARING)[0] & DONT_CLEAR_ON_WATCHDOG:
+            return False
+        self.use_up()
+        return True
+
+    def _expire(self) -> None:
+        raw = self._raw
+        if not self._timeout or not raw[0] & VALID or raw[0] & PERSISTENT:
+            return
+        kept = self._parameters.get(VALID_BIT_CLEARING, b"\0")[0] & DONT_CLEAR_ON_TIMEOUT
+        if not kept and self._clock() - self._flags_set > self._timeout:
+            self.use_up()
 
     def to_bytes(self) -> bytes:
         """What outlives the worker: the boot flags."""
-        return self.flags.raw
+        self._expire()
+        return self._raw
 
     def restore(self, kept: bytes) -> None:
+        """Flags for one start count as set now: their time-out begins anew."""
         if len(kept) == LENGTHS[BOOT_FLAGS]:
-            self._parameters[BOOT_FLAGS] = kept
+            self.put(BOOT_FLAGS, kept)
+
+
+def _block(number: int) -> int:
+    if number >= MAILBOX_BLOCKS:
+        raise CommandError(Code.PARAMETER_OUT_OF_RANGE)
+    return number

@@ -1,31 +1,38 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chassis commands (IPMI 2.0, chapter 28)."""
+"""Chassis commands (IPMI 2.0, chapter 28), but for the boot options.
+
+Holds the table of the network function; ``boot_options`` fills it, too.
+"""
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 
+from vbmcd.commands import power
 from vbmcd.commands.bmc import Bmc, Context
-from vbmcd.commands.boot import BOOT_FLAGS, INFO_ACKNOWLEDGE, LENGTHS, SET_IN_PROGRESS, BootFlags
+from vbmcd.commands.channel import LAN_CHANNEL
 from vbmcd.commands.codes import Code, CommandError
-from vbmcd.commands.table import CommandTable, NetFn, of_length
+from vbmcd.commands.table import CommandTable, NetFn
+from vbmcd.commands.watchdog import Watchdog
 from vbmcd.config import Privilege
-from vbmcd.machine.base import Action, Busy
-
-log = logging.getLogger(__name__)
+from vbmcd.machine.base import Action
 
 chassis = CommandTable(NetFn.CHASSIS)
 
 POWER_ON = 0x01
-RESTORE_UNKNOWN = 0x60
+LAST_ON_BY_COMMAND = 0x10
 IDENTIFY_SUPPORTED = 0x40
 IDENTIFY_TIMED = 0x10
 IDENTIFY_FORCED = 0x20
 IDENTIFY_DEFAULT_SECONDS = 15
+
+STAY_OFF, PREVIOUS, ALWAYS_ON, NO_CHANGE = range(4)
+RESTORE_UNKNOWN = 3
+RESTORE_SHIFT = 5
+RESTORE_SUPPORTED = 1 << STAY_OFF | 1 << ALWAYS_ON
 
 ACTIONS = {
     0x0: Action.OFF,
@@ -43,11 +50,25 @@ async def get_capabilities(context: Context, request: None) -> bytes:
     return bytes((0x00, 0x20, 0x20, 0x20, 0x20))
 
 
+class RestorePolicy:
+    """What becomes of the machine when its hypervisor comes back; unknown until it is set here."""
+
+    RECORD = "policy"
+
+    def __init__(self, bmc: Bmc) -> None:
+        kept = bmc.kept.get(self.RECORD, b"")
+        self.policy = kept[0] if kept in (bytes((STAY_OFF,)), bytes((ALWAYS_ON,))) else RESTORE_UNKNOWN
+
+
 @chassis.command(0x01, privilege=Privilege.USER)
 async def get_status(context: Context, request: None) -> bytes:
-    """Get Chassis Status (28.2)."""
-    power = RESTORE_UNKNOWN | (POWER_ON if await context.bmc.machine.is_on() else 0)
-    return bytes((power, 0x00, IDENTIFY_SUPPORTED | identify_state(context.bmc)))
+    """Get Chassis Status (28.2). A machine here knows no power faults, intrusions or front panels."""
+    bmc = context.bmc
+    on = await bmc.machine.is_on()
+    last = bmc.has(power.LastRestart)
+    event = LAST_ON_BY_COMMAND if on and last and last.on_by_command else 0
+    restore = bmc.part(RestorePolicy).policy << RESTORE_SHIFT
+    return bytes((restore | (POWER_ON if on else 0), event, IDENTIFY_SUPPORTED | identify_state(bmc)))
 
 
 def identify_state(bmc: Bmc) -> int:
@@ -79,28 +100,11 @@ class ChassisControl:
 @chassis.command(0x02, privilege=Privilege.OPERATOR, parse=ChassisControl.parse, audit="power")
 async def control(context: Context, request: ChassisControl) -> bytes:
     """Chassis Control (28.3). D5h when the machine can't do it in its present state."""
-    bmc = context.bmc
-    override = bmc.boot.flags.override()
-    if override is not None and override.persistent:
-        # A persistent device already stands in the machine's own definition.
-        override = None
-    used = await bmc.machine.control(request.action, override)
-    if used:
-        bmc.boot.use_up()
-        await keep_used_up(bmc)
-    bmc.journal.controlled(request.action, override if used else None)
+    await power.by_command(context.bmc, request.action)
+    if request.action in (Action.OFF, Action.CYCLE, Action.RESET) and (watchdog := context.bmc.has(Watchdog)):
+        # What the timer watched is gone (27.1).
+        watchdog.stop()
     return b""
-
-
-async def keep_used_up(bmc: Bmc) -> None:
-    """Store that the override was used. The machine has been started, so not even a full disk makes this fail."""
-    try:
-        await bmc.keep("boot", bmc.boot.to_bytes())
-    except Busy as error:
-        fields = {"instance": bmc.instance.name, "reason": str(error)}
-        log.error(
-            "a used boot override could not be stored, and may come again after a restart", extra={"fields": fields}
-        )
 
 
 @dataclass(frozen=True)
@@ -129,61 +133,38 @@ async def identify(context: Context, request: ChassisIdentify) -> bytes:
 
 
 @dataclass(frozen=True)
-class BootOption:
-    """The request of Set System Boot Options."""
+class RestoreRequest:
+    """The request of Set Power Restore Policy."""
 
-    parameter: int
-    value: bytes
+    policy: int
 
     @classmethod
-    def parse(cls, data: bytes) -> BootOption:
-        if not data:
+    def parse(cls, data: bytes) -> RestoreRequest:
+        """CCh for 'previous state' too: nothing notes that for machines that are switched past the BMC."""
+        if len(data) != 1:
             raise CommandError(Code.REQUEST_LENGTH_INVALID)
-        parameter, value = data[0] & 0x7F, data[1:]
-        if parameter not in LENGTHS:
-            raise CommandError(Code.PARAMETER_NOT_SUPPORTED)
-        # No data only sets or clears the parameter's valid mark (28.12), which all here have always.
-        if value and len(value) != LENGTHS[parameter]:
-            raise CommandError(Code.REQUEST_LENGTH_INVALID)
-        return cls(parameter, value)
+        if data[0] & 0x07 not in (STAY_OFF, ALWAYS_ON, NO_CHANGE):
+            raise CommandError(Code.INVALID_FIELD)
+        return cls(data[0] & 0x07)
 
     def __str__(self) -> str:
-        """Empty for what leads to no other boot, such as 'set in progress'."""
-        return str(BootFlags(self.value)) if self.parameter == BOOT_FLAGS and self.value else ""
+        return {STAY_OFF: "stay off", ALWAYS_ON: "always on"}.get(self.policy, "")
 
 
-@chassis.command(0x08, privilege=Privilege.OPERATOR, parse=BootOption.parse, audit="boot")
-async def set_boot_options(context: Context, request: BootOption) -> bytes:
-    """Set System Boot Options (28.12). CCh for a device that the machine has not; never a reset."""
-    bmc, value = context.bmc, request.value
-    if not value:
-        return b""
-    if request.parameter == SET_IN_PROGRESS and value[0] & 0x03 == 1 and bmc.boot.get(SET_IN_PROGRESS)[0] == 1:
-        raise CommandError(Code.SET_IN_PROGRESS)
-    if request.parameter == SET_IN_PROGRESS:
-        # Commit write (2) makes nothing happen that was not done already: back to 'set complete'.
-        value = bytes((1 if value[0] & 0x03 == 1 else 0,))
-    if request.parameter == INFO_ACKNOWLEDGE:
-        # Data 1 is the write mask of data 2, and reads as 0 (parameter 4).
-        value = bytes((0, bmc.boot.get(INFO_ACKNOWLEDGE)[1] & ~value[0] | value[1] & value[0]))
-    if request.parameter == BOOT_FLAGS:
-        await apply_flags(bmc, BootFlags(value))
-    bmc.boot.put(request.parameter, value)
-    return b""
+@chassis.command(0x06, privilege=Privilege.OPERATOR, parse=RestoreRequest.parse, audit="power restore")
+async def set_power_restore_policy(context: Context, request: RestoreRequest) -> bytes:
+    """Set Power Restore Policy (28.8): whether the machine starts with its hypervisor. 'No change' only asks."""
+    bmc = context.bmc
+    if request.policy != NO_CHANGE:
+        await bmc.machine.set_autostart(request.policy == ALWAYS_ON)
+        await bmc.remember(RestorePolicy.RECORD, bytes((request.policy,)))
+        bmc.part(RestorePolicy).policy = request.policy
+    return bytes((RESTORE_SUPPORTED,))
 
 
-async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:
-    """Refuse what the machine can't honour, edit its definition if persistent, and keep the flags."""
-    override = flags.override()
-    if override is not None and override.persistent:
-        await bmc.machine.set_persistent_boot(override)
-    elif override is not None:
-        await bmc.machine.check_boot(override)
-    await bmc.keep("boot", flags.raw)
-
-
-@chassis.command(0x09, privilege=Privilege.OPERATOR, parse=of_length(3))
-async def get_boot_options(context: Context, request: bytes) -> bytes:
-    """Get System Boot Options (28.13): parameter version 1, the parameter, its data."""
-    parameter = request[0] & 0x7F
-    return bytes((0x01, parameter)) + context.bmc.boot.get(parameter)
+@chassis.command(0x07, privilege=Privilege.USER)
+async def get_restart_cause(context: Context, request: None) -> bytes:
+    """Get System Restart Cause (28.11): as far as this BMC had to do with it, since it runs."""
+    last = context.bmc.has(power.LastRestart)
+    cause = last.cause if last else power.RestartCause.UNKNOWN
+    return bytes((cause, LAN_CHANNEL if cause is power.RestartCause.CHASSIS_CONTROL else 0))

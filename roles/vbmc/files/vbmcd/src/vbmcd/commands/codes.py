@@ -22,6 +22,20 @@ class Code(enum.IntEnum):
     """Set Session Privilege Level (22.18): above the user's or the channel's limit."""
     INVALID_SESSION_ID = 0x87
     """Close Session (22.19)."""
+    DATA_NOT_AVAILABLE = 0x80
+    """Get Message (22.6): the queue is empty."""
+    WATCHDOG_NOT_SET = 0x80
+    """Reset Watchdog Timer (27.5): it was never set."""
+    PASSWORD_DIFFERS = 0x80
+    """Set User Password, test (22.30)."""
+    PASSWORD_SIZE_DIFFERS = 0x81
+    """Set User Password, test (22.30): with the wrong size."""
+    READ_ONLY = 0x82
+    """Set LAN Configuration Parameters (23.1), Set System Info Parameters (22.14a)."""
+    SET_NOT_SUPPORTED = 0x82
+    """Set Channel Access (22.22)."""
+    ACCESS_MODE_NOT_SUPPORTED = 0x83
+    """Set Channel Access (22.22)."""
     NODE_BUSY = 0xC0
     INVALID_COMMAND = 0xC1
     INVALID_FOR_LUN = 0xC2

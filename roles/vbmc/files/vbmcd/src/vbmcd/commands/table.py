@@ -27,6 +27,7 @@ class NetFn(enum.IntEnum):
     SENSOR = 0x04
     APP = 0x06
     STORAGE = 0x0A
+    TRANSPORT = 0x0C
 
 
 Handler = Callable[[Context, Any], Awaitable[bytes]]

@@ -102,6 +102,9 @@ class Machine(Protocol):
         of a running machine has to become off and on for it to count.
         """
 
+    async def set_autostart(self, on: bool) -> None:
+        """Whether the machine is to start when its hypervisor does. Changes nothing now."""
+
     async def system_uuid(self) -> uuid.UUID:
         """The machine's UUID, which Get System GUID reports (IPMI 2.0, 22.14)."""
 

@@ -64,6 +64,13 @@ def set_persistent_boot(connection: Any, name: str, boot: BootOverride) -> None:
         connection.defineXML(changed)
 
 
+def set_autostart(connection: Any, name: str, on: bool) -> None:
+    domain = connection.lookupByName(name)
+    if not domain.isPersistent():
+        raise WrongState(f"domain {name!r} is transient: its hypervisor forgets it with its end")
+    domain.setAutostart(int(on))
+
+
 def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride]) -> Plan:
     """Decide what `action` needs. Raises WrongState or Unsupported where it can't be, before anything is done."""
     domain = connection.lookupByName(name)

@@ -112,6 +112,9 @@ class LibvirtMachine:
     async def set_persistent_boot(self, boot: BootOverride) -> None:
         await self._link.call(self._name, actions.set_persistent_boot, self._name, boot)
 
+    async def set_autostart(self, on: bool) -> None:
+        await self._link.call(self._name, actions.set_autostart, self._name, on)
+
     async def system_uuid(self) -> uuid.UUID:
         """Also while libvirt is away, once it has been read: it hardly ever changes, and clients identify by it."""
         version = self._version

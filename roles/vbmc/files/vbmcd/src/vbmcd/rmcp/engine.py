@@ -14,7 +14,7 @@ import hmac
 import os
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, Iterable, Optional, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 from vbmcd.config import Privilege, User
 from vbmcd.rmcp import packet
@@ -30,6 +30,7 @@ from vbmcd.rmcp.handshake import (
     rakp_error,
 )
 from vbmcd.rmcp.message import Message
+from vbmcd.rmcp.presence import RMCP_ASF, pong
 from vbmcd.rmcp.session import Session
 from vbmcd.rmcp.suites import SUITES, CipherSuite
 
@@ -89,7 +90,7 @@ class Engine:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._users: Dict[bytes, User] = {user.name.encode(): user for user in users}
-        self._guid = guid
+        self.guid = guid
         self._random = random
         self._logins: OrderedDict[int, Login] = OrderedDict()
         self._sessions: Dict[int, Session] = {}
@@ -99,6 +100,20 @@ class Engine:
     @property
     def session_count(self) -> int:
         return len(self._sessions)
+
+    @property
+    def sessions(self) -> List[Session]:
+        """Those that are active, in the order of their logins."""
+        return list(self._sessions.values())
+
+    def set_users(self, users: Iterable[User]) -> None:
+        """Who may log in from now on. Sessions of whoever may not any more end, and so do logins under way."""
+        self._users = {user.name.encode(): user for user in users}
+        for session in self.sessions:
+            if session.user.encode() not in self._users:
+                self.close(session.id)
+        for login in [one for one in self._logins.values() if one.exchange is not None]:
+            del self._logins[login.session_id]
 
     def receive(self, datagram: bytes, source: Address, now: float) -> Union[bytes, Request, None]:
         """A reply to send at once, a request to carry out, or None where nothing is to be answered.
@@ -113,11 +128,17 @@ class Engine:
                 return self._in_session(datagram, parsed, now)
             return self._login_step(parsed, source, now)
         except Malformed:
-            return None
+            return pong(datagram) if datagram[3:4] == bytes((RMCP_ASF,)) else None
 
     def close(self, session_id: int) -> bool:
         """End a session and drop its keys; False when there is none of that id."""
         return self._sessions.pop(session_id, None) is not None
+
+    def close_all(self) -> None:
+        """End all sessions, and the logins under way."""
+        for session in self.sessions:
+            self.close(session.id)
+        self._logins.clear()
 
     def expire(self, now: float) -> None:
         """Drop what was idle for too long. Cheap; the worker calls it every few seconds."""
@@ -155,7 +176,7 @@ class Engine:
         elif header.kind == packet.PAYLOAD_RAKP1:
             reply = self._rakp1(Rakp1.parse(header.payload))
         elif header.kind == packet.PAYLOAD_RAKP3:
-            reply = self._rakp3(Rakp3.parse(header.payload), now)
+            reply = self._rakp3(Rakp3.parse(header.payload), source, now)
         else:
             reply = None
         # Each answer's payload type is the one after its request's (13.27.3).
@@ -188,6 +209,10 @@ class Engine:
             if session_id and session_id not in self._sessions and session_id not in self._logins:
                 return session_id
 
+    def _free_handle(self) -> int:
+        used = {session.handle for session in self._sessions.values()}
+        return next(handle for handle in range(1, MAX_SESSIONS + 1) if handle not in used)
+
     def _rakp1(self, rakp1: Rakp1) -> Optional[bytes]:
         login = self._logins.get(rakp1.session_id)
         if login is None:
@@ -212,7 +237,7 @@ class Engine:
             session_id=login.session_id,
             console_random=rakp1.console_random,
             bmc_random=self._random(16),
-            guid=self._guid,
+            guid=self.guid,
             role=rakp1.role,
             name=rakp1.name,
             password=password,
@@ -221,7 +246,7 @@ class Engine:
         self._logins[login.session_id] = begun
         return begun
 
-    def _rakp3(self, rakp3: Rakp3, now: float) -> Optional[bytes]:
+    def _rakp3(self, rakp3: Rakp3, source: Address, now: float) -> Optional[bytes]:
         session = self._sessions.get(rakp3.session_id)
         if session is not None:
             return session.reply_to_repeated(rakp3.code)
@@ -243,6 +268,8 @@ class Engine:
             return rakp_error(rakp3.tag, Status.INSUFFICIENT_RESOURCES, login.console_id)
         session = Session(login.exchange, login.user.name, Privilege(wanted), self._random)
         session.last_used = now
+        session.source = source
+        session.handle = self._free_handle()
         reply = login.exchange.rakp4(rakp3.tag)
         session.login_reply = (rakp3.code, reply)
         self._sessions[session.id] = session

@@ -64,6 +64,10 @@ class Session:
         """The lower of the user's limit and what the console asked for at login."""
         self.privilege = min(Privilege.USER, limit)
         self.last_used = 0.0
+        self.handle = 0
+        """A small number for Get Session Info (22.20)."""
+        self.source: Tuple[str, int] = ("0.0.0.0", 0)  # noqa: S104 - unknown, no address to bind
+        """Address and port that the console logged in from."""
         self.login_reply: Optional[Tuple[bytes, bytes]] = None
         """RAKP 3's code and the RAKP 4 it got, until the console has shown that it has it."""
         self._integrity_key = integrity_key

@@ -111,5 +111,5 @@ def failed_login(user_id: int, channel: int) -> Event:
 
 
 def watchdog(state: int, use: int) -> Event:
-    """The watchdog timer expired: `state` is table 42-3's offset (0 to 3), `use` the timer's (27.6)."""
+    """The watchdog timer expired: `state` is table 42-3's offset (0 to 3, 8), `use` the timer's (27.6)."""
     return Event(SensorType.WATCHDOG, SensorNumber.WATCHDOG, state, use & 0x0F)

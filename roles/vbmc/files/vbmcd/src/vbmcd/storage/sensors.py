@@ -73,7 +73,7 @@ def _megabytes(rate: Optional[float]) -> Optional[float]:
 
 
 POWER = Discrete(SensorNumber.POWER, "Power", SensorType.POWER_UNIT, Entity.POWER_UNIT, 0x0001)
-WATCHDOG = Discrete(SensorNumber.WATCHDOG, "Watchdog", SensorType.WATCHDOG, Entity.MANAGEMENT, 0x000F)
+WATCHDOG = Discrete(SensorNumber.WATCHDOG, "Watchdog", SensorType.WATCHDOG, Entity.MANAGEMENT, 0x010F)
 
 _CPU = Analog(SensorNumber.CPU, "CPU", SensorType.PROCESSOR, Entity.PROCESSOR, PERCENT, lambda s: s.cpu_percent, _FULL)
 _MEMORY = Analog(

@@ -102,6 +102,20 @@ class Fleet:
                 self._take(instance)
             await self._assign([self._served[one.name] for one in changed if self._served[one.name].sock])
 
+    def adopt(self, instance: Instance) -> None:
+        """Its worker changed `instance` by itself, and need not be told."""
+        served = self._served.get(instance.name)
+        if served is not None:
+            served.instance = instance
+
+    async def renew(self, name: str) -> None:
+        """Have an instance begin anew at its worker, whose view of it is outdated."""
+        async with self._lock:
+            served = self._served.get(name)
+            if served is not None and served.sock is not None:
+                self._take(served.instance)
+                await self._assign([served])
+
     def _has_other_endpoint(self, instance: Instance) -> bool:
         served = self._served.get(instance.name)
         return served is not None and served.instance.endpoint != instance.endpoint

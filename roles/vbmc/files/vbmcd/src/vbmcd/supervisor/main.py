@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Callable
+from typing import Awaitable, Callable
 
 from vbmcd.background import Background
 from vbmcd.control.server import ControlServer, prepare_folder
@@ -91,12 +91,16 @@ class Supervisor:
             self._fleet.on_done(message["number"])
         elif message["type"] == "keep":
             # Beside the loop that hears the workers: a slow disk must not make them look hung.
-            self._background.start(self._keep(worker, message))
+            storing = self._records.keep(message["name"], message["record"], bytes.fromhex(message["data"]))
+            self._background.start(self._keep(worker, message, storing))
+        elif message["type"] == "users":
+            storing = self._service.set_users(message["name"], *wire.parse_users(message))
+            self._background.start(self._keep(worker, message, storing))
 
-    async def _keep(self, worker: str, message: wire.Message) -> None:
+    async def _keep(self, worker: str, message: wire.Message, storing: Awaitable[None]) -> None:
         error = ""
         try:
-            await self._records.keep(message["name"], message["record"], bytes.fromhex(message["data"]))
+            await storing
         except VbmcError as failure:
             error = str(failure)
             log.error(error, extra={"fields": {"instance": message["name"]}})

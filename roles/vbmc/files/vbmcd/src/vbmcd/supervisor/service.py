@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import Callable, Dict, List, Mapping, Optional
+from dataclasses import replace
+from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
 from vbmcd import __version__, converge
-from vbmcd.config import Instance
+from vbmcd.config import Instance, User
 from vbmcd.control.protocol import Request, parse_apply, parse_names
 from vbmcd.documents import State, instance_to_document
 from vbmcd.endpoints import Endpoint
-from vbmcd.errors import refusal
+from vbmcd.errors import Conflict, refusal
 from vbmcd.store import Store
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.records import Records
@@ -74,6 +75,23 @@ class Service:
             return await self._carry_out(
                 converge.plan_names(self._instances, names, states[command], self._broken), check=False
             )
+
+    async def set_users(self, name: str, then: Tuple[User, ...], now: Tuple[User, ...]) -> None:
+        """A client changed an instance's users over IPMI: they become its configuration.
+
+        Raises Conflict where they are not `then` any more: its worker gets the present ones.
+        """
+        async with self._lock:
+            instance = self._instances.get(name)
+            if instance is None or instance.users not in (then, now):
+                await self._fleet.renew(name)
+                raise Conflict(f"instance {name!r} has got other users meanwhile: look, and try again", instance=name)
+            changed = replace(instance, users=now)
+            if instance.users != now:
+                await asyncio.to_thread(self._store.save, [changed])
+                log.info("a client changed who may log in", extra={"fields": {"instance": name}})
+            self._instances[name] = changed
+            self._fleet.adopt(changed)
 
     async def _apply(self, arguments: Mapping[str, object]) -> Result:
         request = parse_apply(arguments)

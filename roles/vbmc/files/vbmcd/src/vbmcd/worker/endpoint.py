@@ -44,6 +44,7 @@ class Endpoint:
         """Stop listening. Commands that run go on, and their answers are dropped."""
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+        self.bmc.stop()
 
     async def drain(self, timeout: float) -> None:
         """Wait until what runs has ended and is stored, at most `timeout` seconds."""

@@ -77,11 +77,18 @@ class SupervisorLink:
 
     async def keep(self, name: str, record: str, data: bytes) -> None:
         """Have a record of an instance stored. Raises Busy unless it is on disk in time."""
+        await self._store({"type": "keep", "name": name, "record": record, "data": data.hex()})
+
+    async def keep_users(self, name: str, then: wire.Users, now: wire.Users) -> None:
+        """Have `now` stored as the users of an instance, which were `then`. Raises Busy as keep() does."""
+        await self._store(wire.users_changed(name, then, now))
+
+    async def _store(self, message: wire.Message) -> None:
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._kept[number] = future
         try:
-            await self.send({"type": "keep", "id": number, "name": name, "record": record, "data": data.hex()})
+            await self.send({**message, "id": number})
             await asyncio.wait_for(future, KEEP_SECONDS)
         except asyncio.TimeoutError:
             raise Busy("the supervisor did not store what is to be kept in time") from None

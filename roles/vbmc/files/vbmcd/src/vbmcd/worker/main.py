@@ -13,8 +13,9 @@ import uuid
 from functools import partial
 from typing import Dict
 
-from vbmcd.commands.app import note_failed_login
 from vbmcd.commands.bmc import Bmc
+from vbmcd.commands.boot import BootOptions
+from vbmcd.commands.users import note_failed_login
 from vbmcd.config import Connection
 from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
@@ -37,7 +38,8 @@ _GUIDS = uuid.UUID("6b1a7c1e-5a0c-5c8e-9d5e-4f4f2c9a7b11")
 class Worker:
     """Endpoints by instance name."""
 
-    def __init__(self, link: SupervisorLink, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, link: SupervisorLink, loop: asyncio.AbstractEventLoop, boot_flag_timeout: float) -> None:
+        self._boot_flag_timeout = boot_flag_timeout
         self._link = link
         self._loop = loop
         self._pool = LinkPool()
@@ -75,12 +77,22 @@ class Worker:
         link = self._pool.acquire(instance.connection)
         self._links[instance.name] = instance.connection
         engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
-        bmc = Bmc(instance, engine, LibvirtMachine(link, instance.domain), partial(self._link.keep, instance.name))
-        bmc.boot.restore(one.kept.get("boot", b""))
-        bmc.journal.restore(one.kept.get("sel", b""))
-        bmc.fru.restore(one.kept.get("fru", b""))
-        bmc.machine.observe(bmc.journal.power)
-        engine.on_failed_login = partial(note_failed_login, bmc.journal, instance.users)
+        machine = LibvirtMachine(link, instance.domain)
+        bmc = Bmc(
+            instance,
+            engine,
+            machine,
+            partial(self._link.keep, instance.name),
+            partial(self._link.keep_users, instance.name),
+            BootOptions(self._boot_flag_timeout),
+            kept=one.kept,
+        )
+        bmc.boot.restore(one.kept.get(BootOptions.RECORD, b""))
+        # These two may be large, and keep themselves.
+        bmc.journal.restore(one.kept.pop("sel", b""))
+        bmc.fru.restore(one.kept.pop("fru", b""))
+        machine.observe(bmc.journal.power)
+        engine.on_failed_login = partial(note_failed_login, bmc)
         return bmc
 
     def _drop(self, name: str) -> None:
@@ -117,22 +129,22 @@ class Worker:
         await self._pool.close()
 
 
-async def _main(spec: WorkerSpec, channel: socket.socket) -> None:
+async def _main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: float) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     link = SupervisorLink(spec, channel)
     link.start(loop)
     try:
-        await Worker(link, loop).serve(stopped)
+        await Worker(link, loop, boot_flag_timeout).serve(stopped)
     finally:
         link.close()
 
 
-def main(spec: WorkerSpec, channel: socket.socket) -> None:
-    """Entry of a forked worker; returns when it has ended in good order."""
+def main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: float = 0.0) -> None:
+    """Entry of a forked worker; returns when it has ended in good order. The time-out is in seconds, 0: none."""
     try:
-        asyncio.run(_main(spec, channel))
+        asyncio.run(_main(spec, channel, boot_flag_timeout))
     except Exception:
         log.exception("the worker ends", extra={"fields": {"worker": spec.name}})
         raise

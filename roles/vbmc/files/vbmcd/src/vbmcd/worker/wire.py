@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages between supervisor and workers: JSON objects over ZMQ, on a socket only the daemon can open.
 
-Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep``. Descriptors pass
+Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep``, ``users``. Descriptors pass
 beside them (``supervisor.sockets``), paired by token.
 """
 
@@ -13,12 +13,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
-from vbmcd.config import Instance
+from vbmcd.config import Instance, Privilege, User
 from vbmcd.documents import instance_from_file, instance_to_file
 
 HEARTBEAT_SECONDS = 1.0
 
 Message = Dict[str, Any]
+Users = Tuple[User, ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,23 @@ def assign(number: int, add: List[Assignment], remove: List[str]) -> Message:
 
 def parse_assign(message: Message) -> Tuple[List[Assignment], List[str]]:
     return [Assignment.from_wire(one) for one in message["add"]], list(message["remove"])
+
+
+def users_changed(name: str, then: Users, now: Users) -> Message:
+    """Let `now` be the users of an instance, which were `then`. Answer ``kept``."""
+    return {"type": "users", "name": name, "then": _to_wire(then), "now": _to_wire(now)}
+
+
+def parse_users(message: Message) -> Tuple[Users, Users]:
+    then, now = (
+        tuple(User(name, password, Privilege(level)) for name, password, level in message[key])
+        for key in ("then", "now")
+    )
+    return then, now
+
+
+def _to_wire(users: Users) -> List[Tuple[str, str, int]]:
+    return [(user.name, user.password, int(user.privilege)) for user in users]
 
 
 def encode(message: Message) -> bytes:

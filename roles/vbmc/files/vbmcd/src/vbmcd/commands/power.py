@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Power, however it is asked for: by Chassis Control (28.3) or by the watchdog timer (27.3).
+
+Both honour the pending boot override, and leave word of why the machine last started (28.11).
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+
+from vbmcd.commands.bmc import Bmc
+from vbmcd.commands.boot import BootOptions
+from vbmcd.machine.base import Action, Busy
+
+log = logging.getLogger(__name__)
+
+STARTS = (Action.ON, Action.CYCLE, Action.RESET)
+
+
+class RestartCause(enum.IntEnum):
+    """Why the machine last started, as far as this BMC had to do with it (28.11)."""
+
+    UNKNOWN = 0x0
+    CHASSIS_CONTROL = 0x1
+    WATCHDOG = 0x4
+
+
+class LastRestart:
+    """Since this BMC started to run."""
+
+    def __init__(self, bmc: Bmc) -> None:
+        self.cause = RestartCause.UNKNOWN
+        self.on_by_command = False
+        """Whether the machine was last switched on by a command of IPMI (28.2, byte 3, bit 4)."""
+
+
+async def by_command(bmc: Bmc, action: Action) -> None:
+    """What a client asked for. Raises MachineError or CommandError."""
+    await _act(bmc, action)
+    last = bmc.part(LastRestart)
+    if action in STARTS:
+        last.cause = RestartCause.CHASSIS_CONTROL
+    if action in (Action.ON, Action.CYCLE, Action.OFF):
+        last.on_by_command = action is not Action.OFF
+
+
+async def by_watchdog(bmc: Bmc, action: Action) -> None:
+    """What the watchdog timer asks for. A boot override is dropped first unless it is to stay (28.13, parameter 3)."""
+    if action in STARTS and bmc.boot.drop_on_watchdog():
+        await keep_boot(bmc)
+    await _act(bmc, action)
+    if action in STARTS:
+        bmc.part(LastRestart).cause = RestartCause.WATCHDOG
+
+
+async def _act(bmc: Bmc, action: Action) -> None:
+    override = bmc.boot.flags.override()
+    if override is not None and override.persistent:
+        # A persistent device already stands in the machine's own definition.
+        override = None
+    used = await bmc.machine.control(action, override)
+    if used:
+        bmc.boot.use_up()
+        await keep_boot(bmc)
+    bmc.journal.controlled(action, override if used else None)
+
+
+async def keep_boot(bmc: Bmc) -> None:
+    """Store that the override was used. The machine has been started, so not even a full disk makes this fail."""
+    try:
+        await bmc.remember(BootOptions.RECORD, bmc.boot.to_bytes())
+    except Busy as error:
+        fields = {"instance": bmc.instance.name, "reason": str(error)}
+        log.error(
+            "a used boot override could not be stored, and may come again after a restart", extra={"fields": fields}
+        )
