@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Dict
 
-from vbmcd.commands import boot_options, channel, sessions, users, watchdog
+from vbmcd.commands import boot_options, channel, sessions, system_info, users, watchdog
 from vbmcd.commands.app import app
 from vbmcd.commands.chassis import chassis
 from vbmcd.commands.sensor import sensor
@@ -19,7 +19,7 @@ from vbmcd.commands.storage import storage
 from vbmcd.commands.table import CommandTable
 from vbmcd.commands.transport import transport
 
-CHAPTERS = (boot_options, channel, sessions, users, watchdog)
+CHAPTERS = (boot_options, channel, sessions, system_info, users, watchdog)
 """Files whose commands register with the table of another one."""
 
 TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, sensor, app, storage, transport)}

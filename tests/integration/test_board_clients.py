@@ -1,0 +1,268 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The board's own side as the clients of the field see it: users, channel, sessions, LAN, watchdog, resets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rig.console import Console, NoAnswer
+from rig.daemon import NO_MACHINE, Vbmcd, free_ports
+from rig.domains import tiny_domain
+from rig.ipmi import Target, freeipmi, ipmitool, pyghmi
+from rig.libvirtd import Libvirtd
+from rig.waiting import eventually
+
+DAEMON = (sys.executable, "-m", "vbmcd.daemon")
+NAME = "board"
+BOB = {"user": "bob", "password": "b0bspassword-of-20b."}
+
+
+@pytest.fixture(scope="module")
+def vbmcd() -> Iterator[Vbmcd]:
+    with Vbmcd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def target(vbmcd: Vbmcd) -> Iterator[Target]:
+    # A port of its own: pyghmi would go on with the session of the BMC that had it before.
+    yield Target(vbmcd.serve(NAME, **NO_MACHINE, port=free_ports(1)[0]))
+    vbmcd.ask("delete", names=[NAME])
+
+
+def said(target: Target, *arguments: str) -> str:
+    done = ipmitool(target, *arguments)
+    assert done.code == 0, done
+    return done.output
+
+
+def add_bob(target: Target) -> Target:
+    said(target, "user", "set", "name", "5", BOB["user"])
+    said(target, "user", "set", "password", "5", BOB["password"], "20")
+    said(target, "channel", "setaccess", "1", "5", "privilege=3", "ipmi=on", "link=on", "callin=on")
+    said(target, "user", "enable", "5")
+    return replace(target, **BOB)
+
+
+# --- Users -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_added_over_ipmi_can_log_in_and_is_part_of_the_instance(vbmcd: Vbmcd, target: Target) -> None:
+    bob = add_bob(target)
+    for suite in (3, 17):
+        assert ipmitool(bob, "power", "status", suite=suite, level="OPERATOR").code == 0
+    assert "not" not in said(target, "user", "test", "5", "20", BOB["password"])
+    status = vbmcd.status(NAME)
+    assert status["users"] == [{"name": "bob", "password": "********", "privilege": "operator"}]
+    assert not vbmcd.apply({"name": NAME})["changed"], "what does not name users leaves them"
+
+
+def test_users_are_there_again_after_the_daemon_or_a_worker_was_restarted(vbmcd: Vbmcd, target: Target) -> None:
+    bob = add_bob(target)
+    said(target, "user", "set", "name", "7", "carol")
+    vbmcd.stop()
+    vbmcd.start()
+    assert ipmitool(bob, "power", "status", level="OPERATOR").code == 0
+    assert [line.split()[:2] for line in said(target, "user", "list", "1").splitlines()[1:8]][4:] == [
+        ["5", "bob"], ["6", "true"], ["7", "carol"],
+    ]  # fmt: skip
+
+
+def test_apply_mends_what_was_changed_over_ipmi(vbmcd: Vbmcd, target: Target) -> None:
+    bob = add_bob(target)
+    said(target, "user", "set", "password", "2", "another")
+    other = replace(target, password="another")
+    assert ipmitool(other, "power", "status").code == 0
+    result = vbmcd.apply({"name": NAME, "password": "password", "users": []})
+    assert result["changed"]
+    assert ipmitool(target, "power", "status").code == 0
+    assert ipmitool(other, "power", "status").code != 0
+    assert ipmitool(bob, "power", "status", level="OPERATOR").code != 0
+    assert not vbmcd.apply({"name": NAME, "password": "password", "users": []})["changed"]
+
+
+def test_a_disabled_users_session_ends_and_the_administrators_stays(vbmcd: Vbmcd, target: Target) -> None:
+    add_bob(target)
+    with Console(target.port, **BOB) as bob, Console(target.port) as admin:
+        bob.login(privilege=3)
+        admin.login()
+        assert bob.request(0x06, 0x01)[0] == 0
+        assert admin.request(0x06, 0x47, b"\x05\x00") == b"\0"
+        assert admin.request(0x06, 0x01)[0] == 0
+        said(target, "user", "list", "1")
+        with pytest.raises(NoAnswer):
+            bob.request(0x06, 0x01, timeout=1)
+    assert vbmcd.status(NAME)["users"] == []
+
+
+def test_the_first_user_can_not_be_locked_out(target: Target) -> None:
+    assert "Invalid data field" in ipmitool(target, "user", "disable", "2").output
+    assert ipmitool(target, "power", "status").code == 0
+
+
+def test_pyghmi_manages_users(target: Target) -> None:
+    with pyghmi(target) as client:
+        assert client.get_channel_max_user_count() == 16
+        client.create_user(5, "bob", BOB["password"], privilege_level="operator")
+        users = client.get_users()
+        assert {uid: one["name"] for uid, one in users.items()} == {2: "admin", 5: "bob"}
+        assert users[5]["access"]["privilege_level"] == "operator"
+        with pyghmi(replace(target, **BOB), privilege=3) as bob:
+            assert bob.get_power() == {"powerstate": "on"}
+        client.user_delete(5)
+        assert list(client.get_users()) == [2]
+
+
+def test_freeipmi_reads_the_core_configuration_and_writes_it_back(target: Target, tmp_path: Any) -> None:
+    for section in ("Lan_Channel", "Lan_Conf", "Lan_Conf_Misc"):
+        assert freeipmi("ipmi-config", target, "--category=core", "--checkout", f"--section={section}").code == 0
+    # As a whole it ends with 1 for the sake of what is not there, such as the types of a login by IPMI 1.5.
+    read = freeipmi("ipmi-config", target, "--category=core", "--checkout")
+    assert "error" not in read.output.lower()
+    for line in (
+        "Username admin",
+        "IP_Address 127.0.0.1",
+        "Subnet_Mask 255.0.0.0",
+        "Volatile_Access_Mode Always_Available",
+    ):
+        assert any(row.split() == line.split() for row in map(str.strip, read.output.splitlines())), line
+    file = tmp_path / "core.conf"
+    file.write_text(read.output + "\n")
+    written = freeipmi("ipmi-config", target, "--category=core", "--commit", f"--filename={file}")
+    assert written.code == 0, written
+    assert freeipmi("ipmi-config", target, "--category=core", "--diff", f"--filename={file}").code == 0
+
+
+# --- Identity, channel, sessions, LAN --------------------------------------------------------------------------------
+
+
+def test_ipmitool_prints_the_lan_configuration(target: Target) -> None:
+    told = said(target, "lan", "print", "1")
+    for line in ("IP Address : 127.0.0.1", "Subnet Mask : 255.0.0.0", "RMCP+ Cipher Suites : 3,17"):
+        assert any(" ".join(row.split()) == line for row in told.splitlines()), line
+    mac = [row for row in told.splitlines() if row.startswith("MAC Address")]
+    assert mac == [row for row in said(target, "lan", "print", "1").splitlines() if row.startswith("MAC Address")]
+    refused = ipmitool(target, "lan", "set", "1", "ipaddr", "192.0.2.7")
+    assert "192.0.2.7" not in said(target, "lan", "print", "1"), refused
+
+
+def test_pyghmi_reads_channel_and_network(target: Target) -> None:
+    with pyghmi(target) as client:
+        assert client.get_channel_info()["Channel Medium type"] == "802.3 LAN"
+        assert client.get_channel_access()["access_mode"] == "always"
+        assert client.get_net_configuration()["ipv4_address"] == "127.0.0.1/8"
+
+
+def test_pyghmi_reads_the_network_of_a_bmc_on_ipv6(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("board-6", **NO_MACHINE, address="::1")
+    try:
+        with pyghmi(Target(port, "::1")) as client:
+            assert client.get_net6_configuration() == {"static_addrs": ["::1/128"], "static_gateway": "::"}
+    finally:
+        vbmcd.ask("delete", names=["board-6"])
+
+
+def test_channel_session_and_identity_are_told(target: Target) -> None:
+    channel = said(target, "channel", "info", "1")
+    assert "802.3 LAN" in channel and "always available" in channel
+    session = said(target, "session", "info", "active")
+    assert "console ip                    : 127.0.0.1" in session and "IPMIv2/RMCP+" in session
+    assert "System Event Logging                     : enabled" in said(target, "mc", "getenables")
+    assert freeipmi("bmc-info", target, "--get-device-guid").code == 0
+    assert "D0" in freeipmi("bmc-device", target, "--get-acpi-power-state").output
+    assert freeipmi("ipmi-raw", target, "0", "6", "1").output.startswith("rcvd: 01 00 20")
+
+
+def test_openipmi_runs_commands(target: Target) -> None:
+    def run(command: str) -> str:
+        done = subprocess.run(
+            ["openipmicmd", "-k", command, "lan", "-p", str(target.port), "-U", "admin", "-P", "password", "127.0.0.1"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        return done.stdout.strip().splitlines()[-1].strip()
+
+    assert run("0f 00 06 41 01 40") == "0f 07 00 41 00 22 04"
+    assert run("0f 00 0c 02 01 03 00 00") == "0f 0d 00 02 00 11 7f 00 00 01"
+
+
+def test_a_presence_ping_is_answered(vbmcd: Vbmcd) -> None:
+    vbmcd.serve("board-623", **NO_MACHINE, address="127.62.4.1", port=623)
+    try:
+        done = subprocess.run(
+            ["rmcpping", "-c", "1", "127.62.4.1"], capture_output=True, text=True, timeout=20, check=False
+        )
+        assert done.returncode == 0 and "1 pongs received" in done.stdout, done
+        ping = subprocess.run(
+            ["ipmiping", "-c", "1", "127.62.4.1"], capture_output=True, text=True, timeout=20, check=False
+        )
+        assert ping.returncode == 0, ping
+    finally:
+        vbmcd.ask("delete", names=["board-623"])
+
+
+# --- Resets and the watchdog -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["cold", "warm"])
+def test_a_reset_of_the_bmc_ends_sessions_and_nothing_else(target: Target, kind: str) -> None:
+    with Console(target.port) as console:
+        console.login()
+        ipmitool(target, "mc", "reset", kind)
+        with pytest.raises(NoAnswer):
+            console.request(0x06, 0x01, timeout=1)
+    assert said(target, "power", "status") == "Chassis Power is on"
+
+
+def test_the_watchdog_switches_a_real_machine_off(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    libvirtd.define(tiny_domain("watched"))
+    libvirtd.virsh("start", "watched")
+    try:
+        target = Target(vbmcd.serve("watched", libvirt_uri=libvirtd.uri))
+        said(target, "raw", "0x06", "0x24", "0x04", "0x02", "0", "0", "10", "0")
+        said(target, "mc", "watchdog", "reset")
+        assert "Started/Running" in said(target, "mc", "watchdog", "get")
+        eventually(lambda: libvirtd.virsh("domstate", "watched") == "shut off", 10)
+        told = said(target, "mc", "watchdog", "get")
+        assert "Stopped" in told and "SMS/OS" in told.split("Timer Expiration Flags:")[1]
+    finally:
+        vbmcd.ask("delete", names=["watched"])
+        libvirtd.remove("watched")
+
+
+def test_the_restore_policy_is_the_hypervisors_autostart(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    libvirtd.define(tiny_domain("restored"))
+    try:
+        target = Target(vbmcd.serve("restored", libvirt_uri=libvirtd.uri))
+        for policy, autostart in (("always-on", "enable"), ("always-off", "disable")):
+            said(target, "chassis", "policy", policy)
+            assert policy in said(target, "chassis", "status")
+            rows = dict(row.split(":", 1) for row in libvirtd.virsh("dominfo", "restored").splitlines() if ":" in row)
+            assert rows["Autostart"].strip() == autostart
+    finally:
+        vbmcd.ask("delete", names=["restored"])
+        libvirtd.remove("restored")
+
+
+def test_freeipmi_reads_the_chassis_configuration(target: Target) -> None:
+    done = freeipmi("ipmi-config", target, "--category=chassis", "--checkout")
+    assert done.code == 0 and "Boot_Device" in done.output and "error" not in done.output.lower()
+    cause = freeipmi("ipmi-chassis", target, "--get-system-restart-cause")
+    assert cause.code == 0 and cause.output.split() == ["Restart", "cause", ":", "unknown"]
+
+
+def test_boot_flags_expire_where_the_daemon_is_told_so() -> None:
+    with Vbmcd(command=(*DAEMON, "--boot-flag-timeout", "1")) as vbmcd:
+        target = Target(vbmcd.serve("expiring", **NO_MACHINE))
+        with Console(target.port) as console:
+            console.login()
+            assert console.request(0x00, 0x08, bytes.fromhex("058000000000")) == b"\0"
+            assert console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x80
+            eventually(lambda: console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x00, 5)
