@@ -103,7 +103,7 @@ def test_a_hung_worker_is_replaced(vbmcd: Vbmcd) -> None:
     with Console(port, resend=1) as console:
         console.login(timeout=6)
     took = time.monotonic() - stopped
-    assert HUNG_SECONDS - 1.1 < took < HUNG_SECONDS + 1, "3 s after the last heartbeat, which was up to 1 s before"
+    assert HUNG_SECONDS - 1.1 < took < HUNG_SECONDS + 1.5, "3 s after the last heartbeat, which was up to 1 s before"
     assert vbmcd.worker_of("a") != hung and not alive([hung])
     assert "a worker hangs and is killed" in vbmcd.log
 
@@ -211,6 +211,17 @@ def test_the_daemon_stops_cleanly_and_quickly(vbmcd: Vbmcd, number: signal.Signa
     assert not alive(family) and not is_bound(port)
     assert not vbmcd.socket.exists()
     assert "Traceback" not in vbmcd.log and " error " not in vbmcd.log
+
+
+def test_a_sigterm_to_every_process_at_once_ends_the_daemon(vbmcd: Vbmcd) -> None:
+    # As systemd sends it to a unit that says nothing else (KillMode=control-group).
+    vbmcd.serve("a", **NO_MACHINE)
+    family = vbmcd.processes()
+    os.kill(vbmcd.spawner(), signal.SIGTERM)
+    for pid in family:
+        os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not alive(family), 5, "every process has ended")
+    assert "starts itself again" not in vbmcd.log
 
 
 def test_a_hung_worker_does_not_keep_the_daemon_from_stopping(vbmcd: Vbmcd) -> None:
