@@ -75,7 +75,7 @@ class Crowd:
             self._start(port)
         finished = time.monotonic()
         while self._left:
-            for key, _ in self._selector.select(self._pause()):
+            for key, _unused in self._selector.select(self._pause()):
                 self._heard(key.data)
                 finished = time.monotonic()
             self._expire()

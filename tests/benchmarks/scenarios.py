@@ -68,19 +68,19 @@ def footprint(server: Server, rounds: int) -> Footprint:
             began, cpu = time.monotonic(), processes.cpu(pids)
             time.sleep(IDLE_SECONDS)
             idle = (processes.cpu(pids) - cpu) / (time.monotonic() - began)
-            polls = [_poll(server, pids) for _ in range(3)]
-            powers = [_ipmipower(server, pids) for _ in range(3)]
+            polls = [_poll(server, pids) for _turn in range(3)]
+            powers = [_ipmipower(server, pids) for _turn in range(3)]
     return Footprint(
         server.name, server.count, len(pids),
-        pss=median(memory.pss for *_, memory in starts),
-        private=median(memory.private for *_, memory in starts),
+        pss=median(memory.pss for *_unused, memory in starts),
+        private=median(memory.private for *_unused, memory in starts),
         answers=median(start[0] for start in starts),
         in_session=median(start[1] for start in starts),
-        poll=median(wall for wall, _ in polls),
-        poll_cpu=median(cpu for _, cpu in polls),
-        ipmipower=median(wall for wall, *_ in powers),
-        ipmipower_cpu=median(cpu for _, cpu, _ in powers),
-        heard=min(heard for *_, heard in powers),
+        poll=median(wall for wall, _unused in polls),
+        poll_cpu=median(cpu for _unused, cpu in polls),
+        ipmipower=median(wall for wall, *_unused in powers),
+        ipmipower_cpu=median(cpu for _wall, cpu, _heard in powers),
+        heard=min(heard for *_unused, heard in powers),
         idle_cpu=idle,
         again=again,
     )  # fmt: skip
@@ -150,7 +150,7 @@ def commands(cases: Sequence[Case], libvirtd: int, rounds: int) -> list[CommandC
             running.enter_context(server)
             Crowd(server.ports, lambda: whole_session(3)).run(START_TIMEOUT)
             _settle(server.processes())
-        measured = [[_ask(case, libvirtd) for case in cases] for _ in range(rounds)]
+        measured = [[_ask(case, libvirtd) for case in cases] for _turn in range(rounds)]
     costs = [_middle([one[index] for one in measured]) for index in range(len(cases))]
     for cost in costs:
         cost.ratio = cost.cpu / costs[0].cpu

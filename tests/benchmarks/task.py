@@ -42,7 +42,7 @@ def vbmc_task(count: int, folder: Path, uri: str, rounds: int) -> TaskTimes:
     }
     with server:
         server.wait()
-        times = [_play(tasks, folder, server) for _ in range(rounds)]
+        times = [_play(tasks, folder, server) for _turn in range(rounds)]
     return TaskTimes(count, **{name: median(one[name] for one in times) for name in tasks})
 
 

@@ -63,7 +63,7 @@ def test_a_killed_worker_loses_no_port_and_answers_again_at_once(workers: str) -
         port, other = vbmcd.serve("a", **NO_MACHINE), vbmcd.serve("b", **NO_MACHINE)
         first = vbmcd.worker_of("a")
         taken: list[float] = []
-        for _ in range(2):
+        for _turn in range(2):
             os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
             assert is_bound(port)
             taken.append(login_seconds(port))
@@ -172,11 +172,11 @@ def test_of_two_daemons_on_one_state_folder_one_serves_and_the_other_names_it() 
                 vbmcd.command_line(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, env=vbmcd.env,
             )
-            for _ in range(2)
+            for _turn in range(2)
         ]  # fmt: skip
         eventually(lambda: any(one.poll() is not None for one in rivals), 15, "one of the two gives up")
         loser, winner = sorted(rivals, key=lambda one: one.poll() is None)
-        said, _ = loser.communicate()
+        said, _unused = loser.communicate()
         assert loser.returncode == 1
         assert f"process id {winner.pid} serves it" in said and str(vbmcd.socket) in said and "Traceback" not in said
         eventually(vbmcd.socket.exists, 10, "the winner listens")
@@ -230,7 +230,7 @@ def test_a_power_command_that_is_sent_again_runs_once(vbmcd: Vbmcd) -> None:
     port = vbmcd.serve("a", **NO_MACHINE)
     with Console(port) as console:
         packets = console.login().packets
-        again = [packets.request(*CONTROL, b"\x03", rqseq=9) for _ in range(3)]
+        again = [packets.request(*CONTROL, b"\x03", rqseq=9) for _turn in range(3)]
         # New sequence numbers first; then the very datagrams once more, which are replays and get no answer.
         for datagram in (*again, *again):
             console.send(datagram)

@@ -218,7 +218,7 @@ def test_a_boot_device_for_once_counts_on_a_running_machine(node: Node, word: st
 def test_a_persistent_boot_device_stays(node: Node) -> None:
     assert ipmitool(node.target, "chassis", "bootdev", "disk", "options=persistent").code == 0
     assert node.boots_from("--inactive") == ["hd", "cdrom", "network"]
-    for _ in range(2):
+    for _turn in range(2):
         node.power("on")
         assert node.boots_from() == ["hd", "cdrom", "network"]
         node.power("off")

@@ -108,11 +108,11 @@ def test_one_libvirt_that_is_gone_does_not_hold_up_another(
             assert vbmcd.worker_of("near") == vbmcd.worker_of("away")
             leave(own_libvirtd)
             eventually(lambda: console.request(*STATUS) == BUSY, 2, "node busy")
-            for _ in range(3):
+            for _turn in range(3):
                 console.send(console.packets.request(*CONTROL, b"\x01"))
             # The starting of a domain apart, for QEMU takes its time.
             assert near.request(*CONTROL, b"\x01") == b"\0"
-            for _ in range(5):
+            for _turn in range(5):
                 began = time.monotonic()
                 assert near.request(*STATUS)[:1] == b"\0"
                 assert time.monotonic() - began < 0.5

@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from contextlib import suppress
-from typing import Any, Callable, Dict, Optional, Protocol, TypeVar
+from typing import Any, Callable, Dict, Optional, Protocol, Type, TypeVar
 
 import libvirt
 
@@ -229,7 +229,7 @@ class LibvirtLink:
     async def _connect(self) -> _Live:
         """Try until it works. A frozen daemon blocks an attempt for as long as it likes, in its own thread."""
         pause = _BACKOFF[0]
-        reported: Optional[BaseException] = None
+        reported: Optional[Type[BaseException]] = None
         attempts = {self._attempt()}
         try:
             while True:
@@ -241,9 +241,9 @@ class LibvirtLink:
                     if error is None:
                         return attempt.result()
                     self._settled.set()
-                    if type(error) is not type(reported):
+                    if error.__class__ is not reported:
                         _log.warning("%s; trying again until it works", error)
-                        reported = error
+                        reported = error.__class__
                     await asyncio.sleep(_jittered(pause))
                     pause = min(pause * 2, _REFUSED_PAUSE if isinstance(error, LoginRefused) else _BACKOFF[1])
                 if len(attempts) < _ATTEMPTS:
