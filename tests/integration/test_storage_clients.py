@@ -104,6 +104,8 @@ def test_ipmitool_reads_the_sensors_of_a_domain(node: Node) -> None:
     assert on["CPU"][-3:] == ["90.000", "98.000", "na"]
     assert float(on["Memory Resident"][0]) > 0 and on["Memory"][0] == "na"
     assert all(on[name][1:3] == ["megabyte", "ok"] for name in SENSORS[5:])
+    report = node.ipmitool("sensor", "get", "CPU")
+    assert "Event Messages Disabled" in report and re.search(r"Upper Critical +: 98.000", report)
     assert "ok" in node.ipmitool("sdr", "get", "CPU") and "CPU" in node.ipmitool("sdr", "type", "Processor")
 
 

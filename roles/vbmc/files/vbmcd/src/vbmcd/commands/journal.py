@@ -45,7 +45,7 @@ class Journal:
     )
 
     def __init__(self, keep: Keep, clock: Callable[[], float] = time.time) -> None:
-        self._saver = Saver(keep, RECORD, lambda: self.sel.to_bytes())
+        self._saver = Saver(keep, RECORD, self._to_bytes)
         self._background: Optional[Background] = None
         self._clock = clock
         self._closed = False
@@ -64,6 +64,9 @@ class Journal:
         if self._sel is None:
             self._sel, self._kept = Sel.from_bytes(self._kept), b""
         return self._sel
+
+    def _to_bytes(self) -> bytes:
+        return self.sel.to_bytes()
 
     @property
     def now(self) -> float:
@@ -123,8 +126,8 @@ class Journal:
 
     async def _store(self) -> None:
         stored = b""
-        while stored != self.sel.to_bytes():
-            stored = self.sel.to_bytes()
+        while stored != self._to_bytes():
+            stored = self._to_bytes()
             try:
                 await self._saver.save()
             except Busy as error:
