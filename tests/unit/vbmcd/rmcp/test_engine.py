@@ -114,6 +114,20 @@ def test_a_session_has_no_more_privilege_than_was_asked_for_at_login(engine: Eng
     assert session.limit == Privilege.USER
 
 
+@pytest.mark.parametrize("suite", [3, 17])
+def test_a_bmc_key_has_to_be_known_as_well(suite: int) -> None:
+    """K_g keys the session (13.31): who has another one can't read RAKP 4, nor be understood."""
+    engine = Engine((User("admin", "secret"),), bytes(16), kg=b"bmc-key")
+    console = log_in(engine, ConsolePackets(b"admin", b"secret", suite, kg=b"bmc-key"))
+    assert isinstance(engine.receive(console.request(0x06, 0x01), HERE, 0.0), Request)
+    for kg in (b"", b"another"):
+        stranger = ConsolePackets(b"admin", b"secret", suite, kg=kg)
+        with pytest.raises(AssertionError):
+            log_in(engine, stranger)
+        stranger.k1 = stranger.k2 = bytes(16)
+        assert engine.receive(stranger.request(0x06, 0x01), HERE, 0.0) is None
+
+
 def test_two_sessions_from_one_address_live_beside_each_other(engine: Engine) -> None:
     first, second = (log_in(engine, ConsolePackets(b"admin", b"secret")) for _turn in range(2))
     for console in (first, second, first):

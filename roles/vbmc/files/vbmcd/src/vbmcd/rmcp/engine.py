@@ -88,9 +88,12 @@ class Engine:
         users: Iterable[User],
         guid: bytes,
         random: Callable[[int], bytes] = os.urandom,
+        kg: bytes = b"",
     ) -> None:
+        """`kg`: the BMC key that consoles have to know besides a password; empty for none."""
         self._users: Dict[bytes, User] = {user.name.encode(): user for user in users}
         self.guid = guid
+        self._kg = kg
         self._random = random
         self._logins: OrderedDict[int, Login] = OrderedDict()
         self._sessions: Dict[int, Session] = {}
@@ -241,6 +244,7 @@ class Engine:
             role=rakp1.role,
             name=rakp1.name,
             password=password,
+            kg=self._kg,
         )
         begun = replace(login, exchange=exchange, rakp1=rakp1, user=user)
         self._logins[login.session_id] = begun

@@ -76,7 +76,7 @@ class Worker:
         instance = one.instance
         link = self._pool.acquire(instance.connection)
         self._links[instance.name] = instance.connection
-        engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
+        engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes, kg=instance.kg_bytes)
         machine = LibvirtMachine(link, instance.domain)
         bmc = Bmc(
             instance,
