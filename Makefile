@@ -76,7 +76,7 @@ unit: $(STAMPS)/test ## unit tests
 integration: $(STAMPS)/test ## integration tests, with real libvirtd and QEMU (as root)
 	REQUIRE_LIBVIRT=1 python -m pytest tests/integration $(ARGS)
 
-bench: $(STAMPS)/test ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
+bench: $(STAMPS)/test $(STAMPS)/bench ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
 	PYTHONPATH=tests python -m benchmarks $(ARGS)
 
 # --- Setting up ------------------------------------------------------------------------------------------------------
@@ -103,6 +103,11 @@ $(STAMPS)/lab: requirements/lab.apt requirements/lab.txt scripts/apt-install.sh
 $(STAMPS)/test: requirements/test.apt requirements/test.txt $(STAMPS)/lab
 	scripts/apt-install.sh requirements/test.apt
 	$(BIN)/pip install --quiet -r requirements/test.txt
+	mkdir -p $(@D) && touch $@
+
+$(STAMPS)/bench: requirements/bench.txt
+	test -x .cache/virtualbmc/bin/pip || /usr/bin/python3 -m venv --system-site-packages .cache/virtualbmc
+	.cache/virtualbmc/bin/pip install --quiet -r requirements/bench.txt
 	mkdir -p $(@D) && touch $@
 
 # Folders are listed besides files, so that a removed file counts as a change.

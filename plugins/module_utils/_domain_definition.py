@@ -100,8 +100,8 @@ class Definitions:
         wanted = self._wanted(request, current, volumes)
         scope = request.template.scope() if request.template else WHOLE
         if wanted is None:
-            assert current is not None
-            return self._finish(Definition(request, domain, current, None, scope, normal(current), [], define=False))
+            kept = normal(_given(current))
+            return self._finish(Definition(request, domain, current, None, scope, kept, [], define=False))
         laid = Overlay(new_definition(wanted), ()) if current is None else overlay(current, wanted, scope)
         _give_macs(laid.merged, request.name)
         differences = list(laid.differences)
@@ -198,7 +198,6 @@ class Definitions:
         return plan
 
     def _define(self, plan: Definition) -> Any:
-        assert plan.wanted is not None
         try:
             domain = self._connection.defineXML(text_of(plan.merged))
         except libvirt.libvirtError as error:
@@ -207,7 +206,7 @@ class Definitions:
                 % (plan.request.name, reason(error))
             ) from error
         # Not all that libvirt doesn't understand is an error to it: what it dropped would read as changed for ever.
-        lost = overlay(stored(domain), plan.wanted, plan.scope).differences
+        lost = overlay(stored(domain), _given(plan.wanted), plan.scope).differences
         if lost:
             plan.warnings_after.append(
                 "libvirt did not keep all of domain '%s' as given, so that it will read changed again: %s: correct or "
@@ -281,8 +280,7 @@ def _correct_path(plan: Definition, expected: DiskSource, actual: DiskSource) ->
 
 
 def _plan_live_metadata(plan: Definition, live: ET.Element) -> None:
-    assert plan.wanted is not None
-    for element in plan.wanted.iterfind("metadata/*"):
+    for element in _given(plan.wanted).iterfind("metadata/*"):
         if not element.tag.startswith("{"):
             continue
         namespace = element.tag.partition("}")[0]
@@ -309,6 +307,13 @@ def _set_live_metadata(domain: Any, element: ET.Element) -> None:
         namespace,
         libvirt.VIR_DOMAIN_AFFECT_LIVE,
     )
+
+
+def _given(element: Optional[ET.Element]) -> ET.Element:
+    """`element`, where there is one whenever this place is reached."""
+    if element is None:
+        raise AssertionError("a plan without a definition was taken for one with")
+    return element
 
 
 def _yes(value: bool) -> str:

@@ -132,7 +132,7 @@ def all_changed(specs: Sequence[Mapping[str, Any]]) -> Report:
 
 
 def _is_secret(key: str) -> bool:
-    return key == "users" or key.endswith("password")
+    return key in ("users", "kg") or key.endswith("password")
 
 
 class VbmcClient:

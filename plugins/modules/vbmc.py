@@ -115,6 +115,10 @@ options:
         description:
           - As O(libvirt_sasl_password), of this instance.
         type: str
+      kg:
+        description:
+          - As O(kg), of this instance.
+        type: str
       owner:
         description:
           - As O(owner), of this instance.
@@ -193,6 +197,12 @@ options:
   libvirt_sasl_password:
     description:
       - The password of O(libvirt_sasl_username).
+    type: str
+  kg:
+    description:
+      - The BMC key K_g, of at most 20 bytes, that clients have to give besides a user's password.
+      - Text, or V(0x) and two hexadecimal digits for each byte. An empty one removes it.
+      - A new instance has none.
     type: str
   owner:
     description:
@@ -332,6 +342,7 @@ INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "libvirt_uri": {"type": "str"},
     "libvirt_sasl_username": {"type": "str"},
     "libvirt_sasl_password": {"type": "str", "no_log": True},
+    "kg": {"type": "str", "no_log": True},
     "owner": {"type": "str"},
 }
 

@@ -113,6 +113,9 @@ instances:
     libvirt_sasl_username:
       description: The user to log in to libvirt as.
       type: str
+    kg:
+      description: A mask, or empty where there is no BMC key K_g.
+      type: str
     owner:
       description: The label that says whose it is.
       type: str

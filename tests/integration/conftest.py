@@ -31,9 +31,16 @@ def own_libvirtd() -> Iterator[Libvirtd]:
         yield own
 
 
-def _rig() -> Libvirtd:
+@pytest.fixture(scope="session")
+def sasl_libvirtd() -> Iterator[Libvirtd]:
+    """A shared one that also listens on TCP, with SASL. The same manners, and set the password that you need."""
+    with _rig(sasl=("lab", "unset")) as shared:
+        yield shared
+
+
+def _rig(sasl: tuple[str, str] | None = None) -> Libvirtd:
     try:
-        return Libvirtd()
+        return Libvirtd(sasl=sasl)
     except Unavailable as reason:
         if os.environ.get("REQUIRE_LIBVIRT"):
             raise

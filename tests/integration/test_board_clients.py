@@ -266,3 +266,23 @@ def test_boot_flags_expire_where_the_daemon_is_told_so() -> None:
             assert console.request(0x00, 0x08, bytes.fromhex("058000000000")) == b"\0"
             assert console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x80
             eventually(lambda: console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x00, 5)
+
+
+def test_a_bmc_key_is_asked_for(vbmcd: Vbmcd) -> None:
+    target = Target(vbmcd.serve("keyed", **NO_MACHINE, kg="0x626d63206b6579", port=free_ports(1)[0]))
+    try:
+        with_key = {
+            "ipmitool, text": ipmitool(target, "-k", "bmc key", "power", "status"),
+            "ipmitool, digits": ipmitool(target, "-y", "626d63206b6579", "power", "status", suite=3),
+            "FreeIPMI": freeipmi("ipmi-chassis", target, "-k", "0x626d63206b6579", "--get-chassis-status"),
+        }
+        assert {name: done.code for name, done in with_key.items()} == dict.fromkeys(with_key, 0)
+        with pyghmi(target, kg="bmc key") as client:
+            assert client.get_power() == {"powerstate": "on"}
+        for arguments in ([], ["-k", "another"]):
+            assert ipmitool(target, *arguments, "power", "status").code != 0
+        assert vbmcd.status("keyed")["kg"] == "********" and "626d63" not in vbmcd.log
+        assert vbmcd.apply({"name": "keyed", "kg": ""})["changed"]
+        assert said(target, "power", "status") == "Chassis Power is on"
+    finally:
+        vbmcd.ask("delete", names=["keyed"])

@@ -66,7 +66,7 @@ def target() -> Iterator[Vbmcd]:
 @pytest.mark.parametrize("what", MALFORMED)
 def test_a_message_that_is_none_gets_an_error_and_harms_nothing(target: Vbmcd, what: str) -> None:
     before = target.ask("list"), target.ask("ping")["pid"]
-    (*_, raw) = target.ask_raw(MALFORMED[what])
+    (*_unused, raw) = target.ask_raw(MALFORMED[what])
     reply = json.loads(raw)
     assert reply["ok"] is False and reply["error"]["code"] in ("invalid", "not-found") and reply["error"]["message"]
     assert (target.ask("list"), target.ask("ping")["pid"]) == before

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import socket
@@ -62,7 +63,7 @@ def test_a_killed_worker_loses_no_port_and_answers_again_at_once(workers: str) -
         port, other = vbmcd.serve("a", **NO_MACHINE), vbmcd.serve("b", **NO_MACHINE)
         first = vbmcd.worker_of("a")
         taken: list[float] = []
-        for _ in range(2):
+        for _turn in range(2):
             os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
             assert is_bound(port)
             taken.append(login_seconds(port))
@@ -103,30 +104,22 @@ def test_a_hung_worker_is_replaced(vbmcd: Vbmcd) -> None:
     with Console(port, resend=1) as console:
         console.login(timeout=6)
     took = time.monotonic() - stopped
-    assert HUNG_SECONDS - 1.1 < took < HUNG_SECONDS + 1, "3 s after the last heartbeat, which was up to 1 s before"
+    assert HUNG_SECONDS - 1.1 < took < HUNG_SECONDS + 1.5, "3 s after the last heartbeat, which was up to 1 s before"
     assert vbmcd.worker_of("a") != hung and not alive([hung])
     assert "a worker hangs and is killed" in vbmcd.log
 
 
 def test_a_worker_that_dies_while_instances_change_serves_them_all(vbmcd: Vbmcd) -> None:
     specs = [{"name": f"n-{n}", "address": "127.0.0.1", "state": "started", **NO_MACHINE} for n in range(60)]
-    for round_ in range(4):
-        changed = [{**spec, "password": f"new-{round_}"} for spec in specs]
-        asking = subprocess.Popen(
-            vbmcd.vbmc_command("apply", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=vbmcd.env
-        )
-        assert asking.stdin is not None
-        asking.stdin.write(repr(changed).replace("'", '"').encode())
-        asking.stdin.close()
-        victim = min(vbmcd.workers().values())
-        while asking.poll() is None:
-            os.kill(victim, signal.SIGKILL)
-            eventually(lambda pid=victim: pid not in vbmcd.workers().values(), 5, "the worker is replaced")
-            break
-        assert asking.wait(15) == 0
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        for password in ("first", "second"):
+            applied = pool.submit(vbmcd.apply, *({**spec, "password": password} for spec in specs))
+            for pid in vbmcd.workers().values():
+                os.kill(pid, signal.SIGKILL)
+            assert all(one["error"] is None for one in applied.result(10)["instances"])
     for status in vbmcd.ask("list")["instances"]:
-        with Console(status["port"], password="new-3") as console:
-            console.login(timeout=5)
+        with Console(status["port"], password="second") as console:
+            console.login()
 
 
 # --- The spawner and the supervisor ----------------------------------------------------------------------------------
@@ -179,11 +172,11 @@ def test_of_two_daemons_on_one_state_folder_one_serves_and_the_other_names_it() 
                 vbmcd.command_line(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, env=vbmcd.env,
             )
-            for _ in range(2)
+            for _turn in range(2)
         ]  # fmt: skip
         eventually(lambda: any(one.poll() is not None for one in rivals), 15, "one of the two gives up")
         loser, winner = sorted(rivals, key=lambda one: one.poll() is None)
-        said, _ = loser.communicate()
+        said, _unused = loser.communicate()
         assert loser.returncode == 1
         assert f"process id {winner.pid} serves it" in said and str(vbmcd.socket) in said and "Traceback" not in said
         eventually(vbmcd.socket.exists, 10, "the winner listens")
@@ -213,6 +206,17 @@ def test_the_daemon_stops_cleanly_and_quickly(vbmcd: Vbmcd, number: signal.Signa
     assert "Traceback" not in vbmcd.log and " error " not in vbmcd.log
 
 
+def test_a_sigterm_to_every_process_at_once_ends_the_daemon(vbmcd: Vbmcd) -> None:
+    # As systemd sends it to a unit that says nothing else (KillMode=control-group).
+    vbmcd.serve("a", **NO_MACHINE)
+    family = vbmcd.processes()
+    os.kill(vbmcd.spawner(), signal.SIGTERM)
+    for pid in family:
+        os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not alive(family), 5, "every process has ended")
+    assert "starts itself again" not in vbmcd.log
+
+
 def test_a_hung_worker_does_not_keep_the_daemon_from_stopping(vbmcd: Vbmcd) -> None:
     vbmcd.serve("a", **NO_MACHINE)
     os.kill(vbmcd.worker_of("a"), signal.SIGSTOP)
@@ -226,7 +230,7 @@ def test_a_power_command_that_is_sent_again_runs_once(vbmcd: Vbmcd) -> None:
     port = vbmcd.serve("a", **NO_MACHINE)
     with Console(port) as console:
         packets = console.login().packets
-        again = [packets.request(*CONTROL, b"\x03", rqseq=9) for _ in range(3)]
+        again = [packets.request(*CONTROL, b"\x03", rqseq=9) for _turn in range(3)]
         # New sequence numbers first; then the very datagrams once more, which are replays and get no answer.
         for datagram in (*again, *again):
             console.send(datagram)

@@ -102,9 +102,9 @@ def test_random_and_damaged_datagrams_upset_nothing(console: Console) -> None:
     """Seeded, so that a failure comes again."""
     dice = random.Random(SEED)
     stock = [*without_login().values(), ConsolePackets(b"admin", b"password").open_session()]
-    for _ in range(3000):
+    for _turn in range(3000):
         datagram = bytearray(dice.choice(stock) or b"\x06")
-        for _ in range(dice.randrange(1, 4)):
+        for _turn in range(dice.randrange(1, 4)):
             datagram[dice.randrange(len(datagram))] = dice.randrange(256)
         console.send(bytes(datagram[: dice.randrange(len(datagram) + 1)] if dice.random() < 0.3 else datagram))
     console.answers(0.1)

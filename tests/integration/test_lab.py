@@ -63,9 +63,9 @@ class Lab:
         self.sandbox = sandbox
         self._collections = collections
 
-    def play(self, playbook: str, *arguments: str, inventory: dict[str, Any] = INVENTORY, check: bool = True) -> str:
-        """What ansible-playbook prints. With `check`, it has to succeed."""
-        self.sandbox.write("/root/inventory.json", json.dumps(inventory))
+    def play(self, playbook: str, *arguments: str, inventory: dict[str, Any] | None = None, check: bool = True) -> str:
+        """What ansible-playbook prints, with INVENTORY unless there is another. With `check`, it has to succeed."""
+        self.sandbox.write("/root/inventory.json", json.dumps(inventory or INVENTORY))
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "/root/inventory.json"]
         env = {"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
         done = self.sandbox.run(*command, f"baremetal.lab.{playbook}", *arguments, env=env, check=check)

@@ -231,7 +231,7 @@ class Vbmcd:
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """UDP ports that nobody has now."""
-    probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _turn in range(count)]
     try:
         for probe in probes:
             probe.bind((host, 0))

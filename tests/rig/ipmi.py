@@ -56,12 +56,12 @@ def freeipmi_hosts(tool: str, hosts: list[str], target: Target, *arguments: str,
 
 
 @contextmanager
-def pyghmi(target: Target, privilege: int = 4) -> Iterator[Any]:
+def pyghmi(target: Target, privilege: int = 4, kg: str | None = None) -> Iterator[Any]:
     """pyghmi's command.Command, logged in and, at the end, out. Raises what pyghmi raises."""
     from pyghmi.ipmi import command
 
     client = command.Command(
-        bmc=target.host, userid=target.user, password=target.password, port=target.port, privlevel=privilege
+        bmc=target.host, userid=target.user, password=target.password, port=target.port, privlevel=privilege, kg=kg
     )
     try:
         yield client

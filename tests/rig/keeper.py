@@ -9,7 +9,7 @@ without init, daemonised QEMUs included, and drops the mounts with the last proc
 however the test run ended. The keeper itself ends when its standard input does, so when its owner dies.
 
 Usage: keeper.py FOLDER keep|remove. One request a line on stdin, one answer a line on stdout:
-`start` starts libvirtd again and answers its PID (as the owner sees it).
+`start OPTIONS` starts libvirtd again with these options and answers its PID (as the owner sees it).
 """
 
 from __future__ import annotations
@@ -47,14 +47,16 @@ def main(folder: Path, remove: bool) -> None:
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("tmpfs", "/run", "tmpfs", 0)  # also hides the host's pid files, D-Bus and firewalld from libvirtd
     os.mkdir("/run/libvirt")
+    os.mkdir("/run/lock")  # /var/lock: libvirt locks a console's device there
     for name, target in LIBVIRT_FOLDERS.items():
         _mount(str(folder / name), target, None, MS_BIND)
     init = _fork_init()
     try:
         _start(folder, "virtlogd")
         for line in sys.stdin:
-            if line.strip() == "start":
-                print(_start(folder, "libvirtd"), flush=True)
+            request, *options = line.split()
+            if request == "start":
+                print(_start(folder, "libvirtd", *options), flush=True)
     finally:
         os.kill(init, signal.SIGKILL)
         _reap_all()  # init itself is only gone once its last process has been reaped
@@ -84,10 +86,10 @@ def _fork_init() -> int:
     return pid
 
 
-def _start(folder: Path, daemon: str) -> int:
+def _start(folder: Path, daemon: str, *options: str) -> int:
     with open(folder / "log" / f"{daemon}.out", "ab") as output:
         process = subprocess.Popen(
-            [daemon, "--config", f"/etc/libvirt/{daemon}.conf", "--pid-file", f"/run/{daemon}.pid"],
+            [daemon, "--config", f"/etc/libvirt/{daemon}.conf", "--pid-file", f"/run/{daemon}.pid", *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True,
             preexec_fn=_default_signals,  # noqa: PLW1509 - the keeper has no threads
         )  # fmt: skip

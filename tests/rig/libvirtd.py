@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,21 @@ max_clients = 10000
 max_anonymous_clients = 10000
 log_outputs = "3:stderr"
 """
+# DIGEST-MD5 is old, but the one mechanism with passwords that libvirt takes on a TCP connection without TLS:
+# it encrypts.
+SASL_CONF = """\
+mech_list: digest-md5
+sasldb_path: /etc/libvirt/sasl2/passwords.db
+"""
+TCP_CONF = """\
+listen_tls = 0
+listen_tcp = 1
+listen_addr = "127.0.0.1"
+tcp_port = "{port}"
+auth_tcp = "sasl"
+"""
+_PROGRAMS = {"libvirtd": "libvirt-daemon-system", "virtlogd": "libvirt-daemon-system", "virsh": "libvirt-clients"}
+_SASL_PROGRAMS = {"saslpasswd2": "sasl2-bin"}
 _DISPLAYS = 100
 
 
@@ -60,17 +76,22 @@ class Unavailable(RuntimeError):
 class Libvirtd:
     """A private libvirtd with virtlogd. Its files lie in `folder` (a temporary one that goes with it by default).
 
+    With `sasl`, a user's name and password, it listens on TCP too (`tcp_uri`), for who knows these.
     Raises Unavailable where it can't run.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, sasl: tuple[str, str] | None = None) -> None:
         if os.geteuid() != 0:
             raise Unavailable("the test rig needs root: it gives libvirtd a mount and a PID namespace of its own")
-        if missing := [name for name in ("libvirtd", "virtlogd", "virsh") if shutil.which(name) is None]:
-            raise Unavailable(f"the test rig needs {' and '.join(missing)}: install libvirt-daemon-system")
+        programs = {**_PROGRAMS, **_SASL_PROGRAMS} if sasl else _PROGRAMS
+        if missing := [name for name in programs if shutil.which(name) is None]:
+            packages = sorted({programs[name] for name in missing})
+            raise Unavailable(f"the test rig needs {' and '.join(missing)}: install {' and '.join(packages)}")
         self._own_folder = folder is None
         self.folder = (folder or Path(tempfile.mkdtemp(prefix="rig-libvirtd-"))).absolute()
         self._keeper: subprocess.Popen[str] | None = None
+        self._sasl = sasl
+        self._tcp_port = _free_tcp_port() if sasl else 0
         self.pid = 0
         """libvirtd's PID; 0 while none runs."""
 
@@ -81,6 +102,16 @@ class Libvirtd:
     @property
     def uri(self) -> str:
         return f"qemu:///system?socket={self.socket}"
+
+    @property
+    def tcp_uri(self) -> str:
+        assert self._sasl, "only a libvirtd with SASL listens on TCP"
+        return f"qemu+tcp://127.0.0.1:{self._tcp_port}/system"
+
+    def set_sasl_password(self, user: str, password: str) -> None:
+        """Let `user` in with `password`, and with no other any more; connections that are open stay."""
+        command = ["saslpasswd2", "-p", "-c", "-a", "libvirt", "-f", str(self._sasl_folder / "passwords.db"), user]
+        subprocess.run(command, input=password, check=True, text=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -97,7 +128,7 @@ class Libvirtd:
             return
         owner = self._keeper or self._start_keeper()
         assert owner.stdin is not None and owner.stdout is not None
-        owner.stdin.write("start\n")
+        owner.stdin.write("start --listen\n" if self._sasl else "start\n")
         owner.stdin.flush()
         answer = owner.stdout.readline()
         if not answer:
@@ -176,6 +207,10 @@ class Libvirtd:
     def _virsh(self, *arguments: str) -> list[str]:
         return ["virsh", "--quiet", "--connect", self.uri, *arguments]
 
+    @property
+    def _sasl_folder(self) -> Path:
+        return self.folder / "etc" / "sasl2"
+
     def _start_keeper(self) -> subprocess.Popen[str]:
         for name in keeper.LIBVIRT_FOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -183,18 +218,31 @@ class Libvirtd:
         (self.folder / "etc" / "qemu.conf").write_text(
             QEMU_CONF.format(display=display, display_end=display + _DISPLAYS - 1)
         )
-        (self.folder / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF)
+        config = LIBVIRTD_CONF
+        if self._sasl:
+            config += TCP_CONF.format(port=self._tcp_port)
+            self._sasl_folder.mkdir(exist_ok=True)
+            (self._sasl_folder / "libvirt.conf").write_text(SASL_CONF)
+            self.set_sasl_password(*self._sasl)
+        (self.folder / "etc" / "libvirtd.conf").write_text(config)
         (self.folder / "etc" / "virtlogd.conf").write_text("")
         command = [sys.executable, keeper.__file__, str(self.folder), "remove" if self._own_folder else "keep"]
         with open(self.folder / "log" / "keeper.out", "wb") as log:
             self._keeper = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, "SASL_CONF_PATH": "/etc/libvirt/sasl2"},  # as the keeper's children see it
+            )  # fmt: skip
         return self._keeper
 
     def _log(self, daemon: str) -> str:
         path = self.folder / "log" / f"{daemon}.out"
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+
+
+def _free_tcp_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _alive(pid: int) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 
-from vbmcd.machine.base import Action, BootOverride, MachineError
+from vbmcd.machine.base import Action, BootOverride, MachineError, Statistics
 
 
 class ScriptedMachine:
@@ -21,6 +22,9 @@ class ScriptedMachine:
         """Raised by whatever is asked next and later."""
         self.gate: asyncio.Event | None = None
         """What control() waits for, if a test wants it to take its time."""
+        self.load = Statistics()
+        """What statistics() answers."""
+        self.observer: Callable[[bool], None] | None = None
         self.calls: list[tuple[str, object]] = []
 
     def _note(self, call: str, argument: object = None) -> None:
@@ -51,3 +55,10 @@ class ScriptedMachine:
     async def system_uuid(self) -> uuid.UUID:
         self._note("system_uuid")
         return self.uuid
+
+    async def statistics(self) -> Statistics:
+        self._note("statistics")
+        return self.load
+
+    def observe(self, observer: Callable[[bool], None]) -> None:
+        self.observer = observer

@@ -57,6 +57,7 @@ class ConsolePackets:
     random: bytes = field(default_factory=lambda: os.urandom(16))
     sequence: int = 0
     rqseq: int = 0
+    kg: bytes = b""
 
     def __post_init__(self) -> None:
         self.auth, self.integrity, self.crypt, self.hash, self.code_size = SUITES[self.suite]
@@ -103,7 +104,7 @@ class ConsolePackets:
         payload = payload_of(answer)
         if payload[1]:
             return payload[1]
-        sik = self._hmac(self.password, self.random + self.bmc_random + self._who)
+        sik = self._hmac(self.kg or self.password, self.random + self.bmc_random + self._who)
         check = self._hmac(sik, self.random + struct.pack("<I", self.session_id) + self.guid)
         assert payload[8:] == check[: self.code_size]
         self.k1, self.k2 = self._hmac(sik, b"\1" * 20), self._hmac(sik, b"\2" * 20)[:16]

@@ -86,7 +86,7 @@ def test_an_empty_list_of_users_is_something_else_than_none(host: Host) -> None:
 
 
 def test_no_secret_is_on_the_command_line_or_in_the_result(host: Host) -> None:
-    secrets = ["pa55-first", "pa55-other", "pa55-sasl"]
+    secrets = ["pa55-first", "pa55-other", "pa55-sasl", "pa55-kg"]
     result = host.run(
         instances=[
             {
@@ -94,6 +94,7 @@ def test_no_secret_is_on_the_command_line_or_in_the_result(host: Host) -> None:
                 "password": secrets[0],
                 "users": [{"name": "u", "password": secrets[1]}],
                 "libvirt_sasl_password": secrets[2],
+                "kg": secrets[3],
             }
         ]
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,6 +192,35 @@ def test_a_changed_password_is_marked() -> None:
     assert after["password"] == after["libvirt_sasl_password"] == "******** (changed)"
     assert after["users"] == [{"name": "watcher", "password": "******** (changed)", "privilege": "user"}]
     assert changed_document(FULL, FULL) == changed_document(None, FULL) == instance_to_document(FULL)
+
+
+def test_a_kg_is_text_or_digits_and_can_be_taken_back() -> None:
+    first = Instance("a", "a", 1)
+    for text, data in (("key", b"key"), ("0x0A0b", b"\n\x0b"), ("k" * 20, b"k" * 20), ("", b"")):
+        (wanted,) = parse_specs([{"name": "a", "kg": text}])
+        assert wanted.applied_to(first, 1).kg_bytes == data
+    assert parse_specs([{"name": "a"}])[0].applied_to(replace(first, kg="key"), 1).kg == "key", "left out, it stays"
+
+
+@pytest.mark.parametrize("kg", ["k" * 21, "0x", "0x0", "0xzz", "0x" + "00" * 21, "a\n", 7])
+def test_what_is_no_kg_is_refused_and_not_shown(kg: object) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_specs([{"name": "a", "kg": kg}])
+    said = str(caught.value)
+    assert "kg" in said and (kg == "0x" or str(kg) not in said)
+
+
+def test_a_kg_shows_as_a_password_does() -> None:
+    keyed = replace(FULL, kg="secret-kg")
+    assert instance_to_document(keyed)["kg"] == "********" and instance_to_document(FULL)["kg"] == ""
+    assert changed_document(FULL, keyed)["kg"] == "******** (changed)"
+    assert "secret-kg" not in repr(keyed) and "secret-kg" in json.dumps(instance_to_file(keyed))
+
+
+def test_a_file_of_a_version_that_knew_no_kg_is_read() -> None:
+    document = instance_to_file(FULL)
+    del document["kg"]
+    assert instance_from_file(document) == FULL
 
 
 def test_a_file_comes_back_as_it_was() -> None:

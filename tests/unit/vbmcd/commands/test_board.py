@@ -50,7 +50,7 @@ def board() -> Board:
     pytest.param(APP, 0x42, "0e", "00 01 04 01 80 f2 1b 00 00 00", id="channel info"),
     pytest.param(APP, 0x42, "07", "cc", id="of a channel that does not exist"),
     pytest.param(APP, 0x59, "00020000", "00 11 00 01 09 64 6f 6d 61 69 6e 2d 30 37" + " 00" * 5, id="system name"),
-    pytest.param(APP, 0x59, "00020100", "c9", id="a second block of it"),
+    pytest.param(APP, 0x59, "00021000", "c9", id="a block beyond any text"),
     pytest.param(APP, 0x59, "00030000", "80", id="an operating system that nobody told of"),
     pytest.param(APP, 0x58, "02000101", "82", id="the system name is the domain's"),
     pytest.param(CHASSIS, 0x06, "03", "00 05", id="which restore policies there are"),

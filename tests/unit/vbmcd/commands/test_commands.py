@@ -27,7 +27,7 @@ def board() -> Board:
 
 # Command, request data, answer: completion code and data, by the section that each handler names.
 @pytest.mark.parametrize(("netfn", "command", "data", "answer"), [
-    pytest.param(APP, 0x01, "", "00 20 01 00 01 02 80 00 00 00 01 00", id="device id: 3 bytes maker, 2 product"),
+    pytest.param(APP, 0x01, "", "00 20 01 00 01 02 8f 00 00 00 01 00", id="device id: 3 bytes maker, 2 product"),
     pytest.param(APP, 0x01, "00", "c7", id="device id takes no data"),
     pytest.param(APP, 0x04, "", "00 55 00", id="self test"),
     pytest.param(APP, 0x37, "", "00 ff ee dd cc bb aa 99 88 77 66 55 44 33 22 11 00", id="system guid"),

@@ -114,6 +114,20 @@ def test_a_session_has_no_more_privilege_than_was_asked_for_at_login(engine: Eng
     assert session.limit == Privilege.USER
 
 
+@pytest.mark.parametrize("suite", [3, 17])
+def test_a_bmc_key_has_to_be_known_as_well(suite: int) -> None:
+    """K_g keys the session (13.31): who has another one can't read RAKP 4, nor be understood."""
+    engine = Engine((User("admin", "secret"),), bytes(16), kg=b"bmc-key")
+    console = log_in(engine, ConsolePackets(b"admin", b"secret", suite, kg=b"bmc-key"))
+    assert isinstance(engine.receive(console.request(0x06, 0x01), HERE, 0.0), Request)
+    for kg in (b"", b"another"):
+        stranger = ConsolePackets(b"admin", b"secret", suite, kg=kg)
+        with pytest.raises(AssertionError):
+            log_in(engine, stranger)
+        stranger.k1 = stranger.k2 = bytes(16)
+        assert engine.receive(stranger.request(0x06, 0x01), HERE, 0.0) is None
+
+
 def test_two_sessions_from_one_address_live_beside_each_other(engine: Engine) -> None:
     first, second = (log_in(engine, ConsolePackets(b"admin", b"secret")) for _turn in range(2))
     for console in (first, second, first):
@@ -281,3 +295,28 @@ def test_each_sequence_number_is_accepted_at_most_once(numbers: list[int]) -> No
         if isinstance(engine.receive(console.seal(ipmi_message(6, 1), number), HERE, 0.0), Request)
     ]
     assert len(accepted) == len(set(accepted))
+
+
+@pytest.mark.parametrize(("name", "user"), [(b"admin", USERS[0]), (b"nobody", None)])
+@pytest.mark.parametrize("end", ["a wrong code", "given up", "no more word"])
+def test_a_failed_login_is_told_of_once_however_it_ends(
+    engine: Engine, name: bytes, user: User | None, end: str
+) -> None:
+    told: list[User | None] = []
+    engine.on_failed_login = told.append
+    console = ConsolePackets(name, b"wrong")
+    console.opened(ask(engine, console.open_session()))
+    console.took_rakp2(ask(engine, console.rakp1()))
+    if end != "no more word":
+        engine.receive(console.rakp3(status=0x0F if end == "given up" else 0), HERE, 0.0)
+    engine.expire(LOGIN_TIMEOUT + 1)
+    assert told == [user]
+
+
+def test_neither_a_login_nor_one_that_named_no_user_is_a_failure(engine: Engine) -> None:
+    told: list[User | None] = []
+    engine.on_failed_login = told.append
+    log_in(engine, ConsolePackets(b"admin", b"secret"))
+    ask(engine, ConsolePackets(b"admin", b"secret").open_session())
+    engine.expire(LOGIN_TIMEOUT + 1)
+    assert not told

@@ -164,7 +164,7 @@ async def test_too_many_commands_at_a_time_are_told_that_the_node_is_busy(served
 
 async def test_a_command_that_is_not_known_gets_c1h_and_one_for_another_lun_c2h(served: Served) -> None:
     client = await served.client()
-    assert await client.command((0x0A, 0x43)) == "c1"
+    assert await client.command((0x0A, 0xFF)) == "c1"
     assert await client.command((0x00, 0x7F)) == "c1"
     assert client.console.answer(await client.ask(client.console.request(*STATUS, lun=1))).hex() == "c2"
 

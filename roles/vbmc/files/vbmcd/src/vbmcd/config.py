@@ -28,6 +28,10 @@ MAX_USERNAME = 16
 """Bytes (IPMI 2.0, 22.28 Set User Name)."""
 MAX_PASSWORD = 20
 """Bytes (IPMI 2.0, 22.30 Set User Password, 20-byte form)."""
+HEX = "0x"
+"""How a K_g that is no text begins, as for FreeIPMI's -k."""
+MAX_KG = 20
+"""Bytes (IPMI 2.0, 13.33)."""
 MAX_USERS = 15
 """User ids 2 to 16; id 1 is the null user, which does not exist here."""
 
@@ -70,6 +74,8 @@ class Instance:
     users: Tuple[User, ...] = (User(DEFAULT_USERNAME, DEFAULT_PASSWORD),)
     """Never empty; the first is the one that ``username`` and ``password`` of a request mean."""
     connection: Connection = Connection()
+    kg: str = field(default="", repr=False)
+    """The BMC key K_g (IPMI 2.0, 13.31) that clients have to know as well: text, or 0x and digits; empty for none."""
     owner: str = ""
     """A label; purging is limited to one."""
     active: bool = False
@@ -78,6 +84,10 @@ class Instance:
     @property
     def endpoint(self) -> Tuple[str, int]:
         return (self.address, self.port)
+
+    @property
+    def kg_bytes(self) -> bytes:
+        return bytes.fromhex(self.kg[2:]) if self.kg.startswith(HEX) else self.kg.encode()
 
     def with_active(self, active: bool) -> Instance:
         return self if self.active is active else replace(self, active=active)

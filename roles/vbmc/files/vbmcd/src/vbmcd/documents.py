@@ -52,6 +52,7 @@ class Wanted:
     libvirt_uri: Optional[str] = None
     libvirt_sasl_username: Optional[str] = None
     libvirt_sasl_password: Optional[str] = field(default=None, repr=False)
+    kg: Optional[str] = field(default=None, repr=False)
     owner: Optional[str] = None
     state: State = State.PRESENT
 
@@ -72,7 +73,7 @@ class Wanted:
             ),
         )
         active = {State.STARTED: True, State.STOPPED: False}.get(self.state, base.active)
-        changes = _given(domain=self.domain, address=self.address, owner=self.owner)
+        changes = _given(domain=self.domain, address=self.address, kg=self.kg, owner=self.owner)
         return replace(
             base,
             port=port,
@@ -99,9 +100,12 @@ _STORED_KEYS = (
     "libvirt_uri",
     "libvirt_sasl_username",
     "libvirt_sasl_password",
+    "kg",
     "owner",
     "state",
 )
+_LATER_KEYS = ("kg",)
+"""Keys that files of older versions lack."""
 SPEC_KEYS = (*_STORED_KEYS, "default_port")
 _USER_KEYS = ("name", "password", "privilege")
 
@@ -169,6 +173,7 @@ def _parse(item: object, keys: Tuple[str, ...], place: str, errors: List[VbmcErr
         libvirt_uri=reader.get("libvirt_uri", fields.uri),
         libvirt_sasl_username=reader.get("libvirt_sasl_username", fields.sasl_username),
         libvirt_sasl_password=reader.get("libvirt_sasl_password", fields.sasl_password),
+        kg=reader.get("kg", fields.kg),
         owner=reader.get("owner", fields.owner),
         state=reader.get("state", _state) or State.PRESENT,
     )
@@ -248,6 +253,7 @@ def instance_to_document(instance: Instance, mask: bool = True) -> Document:
         "libvirt_uri": connection.uri,
         "libvirt_sasl_username": connection.sasl_username,
         "libvirt_sasl_password": secret(connection.sasl_password),
+        "kg": secret(instance.kg),
         "owner": instance.owner,
         "state": (State.STARTED if instance.active else State.STOPPED).value,
     }
@@ -262,6 +268,8 @@ def changed_document(before: Optional[Instance], after: Instance) -> Document:
         document["password"] = CHANGED_MASK
     if after.connection.sasl_password and after.connection.sasl_password != before.connection.sasl_password:
         document["libvirt_sasl_password"] = CHANGED_MASK
+    if after.kg and after.kg != before.kg:
+        document["kg"] = CHANGED_MASK
     passwords = {user.name: user.password for user in before.users[1:]}
     document["users"] = [
         {
@@ -290,7 +298,7 @@ def instance_from_file(document: object) -> Instance:
             "upgrade vbmcd, or restore or remove the file"
         )
     errors: List[VbmcError] = []
-    missing = [key for key in _STORED_KEYS if stored.get(key) is None]
+    missing = [key for key in _STORED_KEYS if key not in _LATER_KEYS and stored.get(key) is None]
     if missing:
         errors.append(InvalidRequest(f"the file lacks {', '.join(missing)}: restore or remove it"))
     wanted = _parse(

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import string
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Callable, List, Optional, TypeVar
 
-from vbmcd.config import MAX_NAME, MAX_PASSWORD, MAX_USERNAME, Privilege
+from vbmcd.config import HEX, MAX_KG, MAX_NAME, MAX_PASSWORD, MAX_USERNAME, Privilege
 from vbmcd.errors import InvalidRequest, VbmcError
 
 MASK = "********"
@@ -82,6 +83,18 @@ def _secret(value: object, *, most: int, least: int) -> str:
 def password(value: object) -> str:
     """A BMC user's. IPMI knows empty ones; here they are taken for a mistake."""
     return _secret(value, least=1, most=MAX_PASSWORD)
+
+
+def kg(value: object) -> str:
+    """The BMC key: text, or 0x and an even number of hexadecimal digits; empty for none."""
+    if not isinstance(value, str) or not value.startswith(HEX):
+        return _secret(value, least=0, most=MAX_KG)
+    digits = value[len(HEX) :]
+    if len(digits) % 2 or not digits or not all(digit in string.hexdigits for digit in digits):
+        raise ValueError("begins with 0x, and is not hexadecimal: give two digits for each byte")
+    if len(digits) > 2 * MAX_KG:
+        raise ValueError(f"has {len(digits) // 2} bytes, and {MAX_KG} are allowed: choose a shorter one")
+    return value.lower()
 
 
 def sasl_password(value: object) -> str:

@@ -34,9 +34,12 @@ RECORDS = (
     "boot",
     "policy",
     "users",
+    "sel",
+    "fru",
     "sol",
 )
-"""What workers have kept for an instance: the boot options, the power restore policy, user ids, SOL."""
+"""What workers have kept for an instance: the boot options, the power restore policy, user ids, the event log, the
+FRU inventory that was written, SOL."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

@@ -43,6 +43,7 @@ class Add(VbmcCommand):
         parser.add_argument("--libvirt-uri", metavar="URI", help=f"the domain's libvirt; default: {DEFAULT_URI}")
         parser.add_argument("--libvirt-sasl-username", metavar="USER", help="user for libvirt's SASL authentication")
         add_password_options(parser, "libvirt-sasl-password", "the password for libvirt's SASL authentication")
+        add_password_options(parser, "kg", "the BMC key K_g, as text or as 0x and digits", " (default: none)")
         parser.add_argument("--owner", metavar="LABEL", help="label that vbmc apply --purge can be limited to")
         return parser
 
@@ -66,6 +67,7 @@ def _spec(options: argparse.Namespace) -> Dict[str, Any]:
         "libvirt_uri": options.libvirt_uri,
         "libvirt_sasl_username": options.libvirt_sasl_username,
         "libvirt_sasl_password": password_from(options.libvirt_sasl_password, options.libvirt_sasl_password_file),
+        "kg": password_from(options.kg, options.kg_file),
         "owner": options.owner,
     }
     return {key: value for key, value in given.items() if value is not None}

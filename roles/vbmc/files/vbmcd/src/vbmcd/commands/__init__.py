@@ -14,11 +14,13 @@ from typing import Dict
 from vbmcd.commands import boot_options, channel, payload, sessions, sol_config, system_info, users, watchdog
 from vbmcd.commands.app import app
 from vbmcd.commands.chassis import chassis
+from vbmcd.commands.sensor import sensor
+from vbmcd.commands.storage import storage
 from vbmcd.commands.table import CommandTable
 from vbmcd.commands.transport import transport
 
 CHAPTERS = (boot_options, channel, payload, sessions, sol_config, system_info, users, watchdog)
 """Files whose commands register with the table of another one."""
 
-TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, app, transport)}
+TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, sensor, app, storage, transport)}
 """By request network function (IPMI 2.0, 5.1). One of a later chapter is added here."""

@@ -14,6 +14,7 @@ from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.requests import Change, change_of_length
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
+from vbmcd.storage.sensors import DEVICE_SUPPORT
 
 app = CommandTable(NetFn.APP)
 
@@ -32,10 +33,10 @@ SET_STATE = 0x80
 
 @app.command(0x01, privilege=Privilege.USER)
 async def get_device_id(context: Context, request: None) -> bytes:
-    """Get Device ID (20.1): IPMI 2.0, a chassis device; 3 bytes of manufacturer, 2 of product."""
+    """Get Device ID (20.1): IPMI 2.0, the devices of chapters 28 to 35; 3 bytes of manufacturer, 2 of product."""
     major, minor = (int(part) for part in __version__.split(".")[:2])
     bcd = minor // 10 << 4 | minor % 10
-    return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, 0x80)) + MANUFACTURER + PRODUCT
+    return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, DEVICE_SUPPORT)) + MANUFACTURER + PRODUCT
 
 
 @app.command(0x02, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="cold reset")

@@ -12,15 +12,15 @@ from typing import Any, Awaitable, Callable, Dict, Optional, Tuple, TypeVar
 
 from vbmcd.commands.boot import BootOptions
 from vbmcd.commands.codes import Code
+from vbmcd.commands.inventory import Fru
+from vbmcd.commands.journal import Journal
+from vbmcd.commands.keep import Keep
 from vbmcd.config import Instance, User
 from vbmcd.machine.base import Busy, Machine
 from vbmcd.rmcp.engine import Address, Engine
 from vbmcd.rmcp.session import Session
 
 audit_log = logging.getLogger("vbmcd.audit")
-
-Keep = Callable[[str, bytes], Awaitable[None]]
-"""Stores one of the BMC's records (store.RECORDS) for good: returns when it is on disk, or raises machine.base.Busy."""
 
 KeepUsers = Callable[[Tuple[User, ...], Tuple[User, ...]], Awaitable[None]]
 """Stores who may log in, then and now, as the instance's users: as for Keep. Busy too where `then` is outdated."""
@@ -65,7 +65,13 @@ class Bmc:
     """The records as they were when this BMC started; what remember() stored is in it as well."""
     transmit: Callable[[Session, int, bytes], None] = transmit_nowhere
     """Sends a payload of that type to a session's console; the endpoint's."""
+    journal: Journal = field(init=False)
+    fru: Fru = field(init=False)
     _parts: Dict[object, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.keep)
+        self.fru = Fru(self.keep, self.instance, self.machine)
 
     async def remember(self, record: str, data: bytes) -> None:
         """Store a record for good, and find it in `kept`. Raises machine.base.Busy, and then all is as before."""

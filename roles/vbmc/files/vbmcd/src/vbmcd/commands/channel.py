@@ -58,11 +58,12 @@ class AuthCapabilitiesRequest:
 
 @app.command(0x38, privilege=None, parse=AuthCapabilitiesRequest.parse)
 async def get_channel_auth_capabilities(context: Context, request: AuthCapabilitiesRequest) -> bytes:
-    """Get Channel Authentication Capabilities (22.13): no IPMI 1.5 login, RMCP+ with named users."""
+    """Get Channel Authentication Capabilities (22.13): no IPMI 1.5 login; RMCP+, named users, K_g or not."""
     types = 0x80 if request.extended else 0x00
     named_users = 0x04
+    two_keys = 0x20 if context.bmc.instance.kg else 0x00
     supports = 0x02 if request.extended else 0x00
-    return bytes((LAN_CHANNEL, types, named_users, supports, 0, 0, 0, 0))
+    return bytes((LAN_CHANNEL, types, named_users | two_keys, supports, 0, 0, 0, 0))
 
 
 @app.command(0x54, privilege=None, parse=of_length(3))

@@ -32,6 +32,7 @@ IDENTIFY_DEFAULT_SECONDS = 15
 STAY_OFF, PREVIOUS, ALWAYS_ON, NO_CHANGE = range(4)
 RESTORE_UNKNOWN = 3
 RESTORE_SHIFT = 5
+RESTORE_RECORD = "policy"
 RESTORE_SUPPORTED = 1 << STAY_OFF | 1 << ALWAYS_ON
 
 ACTIONS = {
@@ -50,14 +51,10 @@ async def get_capabilities(context: Context, request: None) -> bytes:
     return bytes((0x00, 0x20, 0x20, 0x20, 0x20))
 
 
-class RestorePolicy:
+def restore_policy(bmc: Bmc) -> int:
     """What becomes of the machine when its hypervisor comes back; unknown until it is set here."""
-
-    RECORD = "policy"
-
-    def __init__(self, bmc: Bmc) -> None:
-        kept = bmc.kept.get(self.RECORD, b"")
-        self.policy = kept[0] if kept in (bytes((STAY_OFF,)), bytes((ALWAYS_ON,))) else RESTORE_UNKNOWN
+    kept = bmc.kept.get(RESTORE_RECORD)
+    return kept[0] if kept in (bytes((STAY_OFF,)), bytes((ALWAYS_ON,))) else RESTORE_UNKNOWN
 
 
 @chassis.command(0x01, privilege=Privilege.USER)
@@ -67,7 +64,7 @@ async def get_status(context: Context, request: None) -> bytes:
     on = await bmc.machine.is_on()
     last = bmc.has(power.LastRestart)
     event = LAST_ON_BY_COMMAND if on and last and last.on_by_command else 0
-    restore = bmc.part(RestorePolicy).policy << RESTORE_SHIFT
+    restore = restore_policy(bmc) << RESTORE_SHIFT
     return bytes((restore | (POWER_ON if on else 0), event, IDENTIFY_SUPPORTED | identify_state(bmc)))
 
 
@@ -157,8 +154,7 @@ async def set_power_restore_policy(context: Context, request: RestoreRequest) ->
     bmc = context.bmc
     if request.policy != NO_CHANGE:
         await bmc.machine.set_autostart(request.policy == ALWAYS_ON)
-        await bmc.remember(RestorePolicy.RECORD, bytes((request.policy,)))
-        bmc.part(RestorePolicy).policy = request.policy
+        await bmc.remember(RESTORE_RECORD, bytes((request.policy,)))
     return bytes((RESTORE_SUPPORTED,))
 
 

@@ -14,6 +14,8 @@ class Code(enum.IntEnum):
     OK = 0x00
     PARAMETER_NOT_SUPPORTED = 0x80
     """Get/Set System Boot Options (28.12, 28.13)."""
+    RECORD_TYPE_NOT_SUPPORTED = 0x80
+    """Add SEL Entry (31.6)."""
     SET_IN_PROGRESS = 0x81
     """Set System Boot Options (28.12)."""
     SESSION_LEVEL_ABOVE_LIMIT = 0x81
@@ -51,9 +53,14 @@ class Code(enum.IntEnum):
     NODE_BUSY = 0xC0
     INVALID_COMMAND = 0xC1
     INVALID_FOR_LUN = 0xC2
+    RESERVATION_CANCELED = 0xC5
     REQUEST_LENGTH_INVALID = 0xC7
     PARAMETER_OUT_OF_RANGE = 0xC9
+    NOT_PRESENT = 0xCB
+    """The sensor, record or device that was asked for does not exist."""
     INVALID_FIELD = 0xCC
+    ILLEGAL_FOR_RECORD = 0xCD
+    """A command that this kind of sensor or record has not."""
     INSUFFICIENT_PRIVILEGE = 0xD4
     NOT_IN_PRESENT_STATE = 0xD5
     UNSPECIFIED = 0xFF

@@ -61,9 +61,11 @@ async def _act(bmc: Bmc, action: Action) -> None:
     if override is not None and override.persistent:
         # A persistent device already stands in the machine's own definition.
         override = None
-    if await bmc.machine.control(action, override):
+    used = await bmc.machine.control(action, override)
+    if used:
         bmc.boot.use_up()
         await keep_boot(bmc)
+    bmc.journal.controlled(action, override if used else None)
 
 
 async def keep_boot(bmc: Bmc) -> None:

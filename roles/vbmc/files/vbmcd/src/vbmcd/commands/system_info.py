@@ -21,13 +21,15 @@ REVISION_ONLY = 0x80
 SET_IN_PROGRESS, FIRMWARE_VERSION, SYSTEM_NAME = range(3)
 UTF8 = 1
 BLOCK_SIZE = 16
+BLOCKS = 16
+"""What the longest text takes. Clients read on beyond the end of a shorter one, and get zeros."""
 
 
 def _text(bmc: Bmc, parameter: int) -> bytes:
     texts = {FIRMWARE_VERSION: f"vbmcd {__version__}", SYSTEM_NAME: bmc.instance.domain}
     if parameter not in texts:
         raise CommandError(Code.PARAMETER_NOT_SUPPORTED)
-    return texts[parameter].encode()[:0xFF]
+    return texts[parameter].encode()[: BLOCK_SIZE * BLOCKS - 2]
 
 
 @app.command(0x59, privilege=Privilege.USER, parse=of_length(4))
@@ -40,7 +42,7 @@ async def get_system_info(context: Context, request: bytes) -> bytes:
     text, block = _text(context.bmc, request[1]), request[2]
     whole = bytes((UTF8, len(text))) + text
     part = whole[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]
-    if not part:
+    if block >= BLOCKS:
         raise CommandError(Code.PARAMETER_OUT_OF_RANGE)
     return bytes((REVISION, block)) + part.ljust(BLOCK_SIZE, b"\0")
 

@@ -24,7 +24,9 @@ class NetFn(enum.IntEnum):
     """Request network functions (5.1)."""
 
     CHASSIS = 0x00
+    SENSOR = 0x04
     APP = 0x06
+    STORAGE = 0x0A
     TRANSPORT = 0x0C
 
 
@@ -86,6 +88,10 @@ class CommandTable:
             return handler
 
         return register
+
+    def include(self, chapter: CommandTable) -> None:
+        """Take in the commands of a chapter that has a file of its own."""
+        self._commands.update(chapter._commands)
 
     def find(self, number: int) -> Optional[Command]:
         return self._commands.get(number)

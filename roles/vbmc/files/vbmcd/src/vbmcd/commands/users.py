@@ -18,7 +18,7 @@ from typing import Callable, Optional
 from vbmcd import fields
 from vbmcd.commands.app import app
 from vbmcd.commands.bmc import Bmc, Context
-from vbmcd.commands.channel import channel
+from vbmcd.commands.channel import LAN_CHANNEL, channel
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.table import of_length
 from vbmcd.commands.user_table import (
@@ -33,7 +33,7 @@ from vbmcd.commands.user_table import (
     reconcile,
     to_bytes,
 )
-from vbmcd.config import Privilege
+from vbmcd.config import Privilege, User
 
 RECORD = "users"
 NAME_SIZE = 16
@@ -226,3 +226,9 @@ def check_password(slot: Slot, request: UserPassword) -> bytes:
     if not password or not hmac.compare_digest(password, request.password):
         raise CommandError(Code.PASSWORD_DIFFERS)
     return b""
+
+
+def note_failed_login(bmc: Bmc, user: Optional[User]) -> None:
+    """Have the event log tell of a failed login as `user`, or as nobody there is."""
+    number = bmc.part(Users).id_of(user.name) if user else None
+    bmc.journal.login_failed(number or 0, LAN_CHANNEL)

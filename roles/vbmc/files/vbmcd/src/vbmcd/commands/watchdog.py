@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Callable, List, Optional
+from typing import Optional
 
 from vbmcd.background import Background
 from vbmcd.commands import power
 from vbmcd.commands.app import app
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.table import no_data
-from vbmcd.commands.watchdog_timer import Expired, WatchdogSettings, WatchdogTimer
+from vbmcd.commands.watchdog_timer import WatchdogSettings, WatchdogTimer
 from vbmcd.config import Privilege
 from vbmcd.machine.base import Action, Busy, MachineError
 
@@ -28,14 +28,16 @@ TRIES = 10
 TRY_AGAIN_SECONDS = 1.0
 """How often, and after how long, an action is tried for which the machine was busy."""
 
+EXPIRED = {None: 0x0, Action.RESET: 0x1, Action.OFF: 0x2, Action.CYCLE: 0x3}
+INTERRUPT = 0x8
+"""The watchdog sensor's states (table 42-3), by what the timer does when it expires; and of the pre-timeout."""
+
 
 class Watchdog:
     """One BMC's timer on the event loop."""
 
     def __init__(self, bmc: Bmc) -> None:
         self.timer = WatchdogTimer()
-        self.on_expiry: List[Callable[[Expired], None]] = []
-        """Told of what is due, at once; for an event log. Look at `log`: the console may not want an entry."""
         self._bmc = bmc
         self._loop = asyncio.get_running_loop()
         self._handle: Optional[asyncio.TimerHandle] = None
@@ -46,10 +48,12 @@ class Watchdog:
         return self._loop.time()
 
     def set(self, settings: WatchdogSettings) -> None:
+        self._bmc.journal.watchdog = 0
         self.timer.set(settings, self.now)
         self._schedule()
 
     def reset(self) -> None:
+        self._bmc.journal.watchdog = 0
         self.timer.reset(self.now)
         self._schedule()
 
@@ -72,8 +76,8 @@ class Watchdog:
         fields = {"instance": self._bmc.instance.name, "action": due.action.value if due.action else "none"}
         log.info("the watchdog timer expired" if due.final else "the watchdog timer is about to expire",
                  extra={"fields": fields})  # fmt: skip
-        for told in self.on_expiry:
-            told(due)
+        state = EXPIRED[due.action] if due.final else INTERRUPT
+        self._bmc.journal.watchdog_expired(state, due.use, due.log)
         if due.action is not None:
             self._acting.start(self._act(due.action))
 

@@ -45,6 +45,23 @@ class BootOverride:
     efi: bool = False
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """How busy the machine is, as a mean over the last second or more. None: not known, or the machine is off."""
+
+    cpu_percent: Optional[float] = None
+    """Of all of its processors."""
+    memory_percent: Optional[float] = None
+    """What the guest says that it uses of its memory."""
+    resident_percent: Optional[float] = None
+    """What the host has to have in memory for it."""
+    disk_read: Optional[float] = None
+    disk_written: Optional[float] = None
+    net_received: Optional[float] = None
+    net_transmitted: Optional[float] = None
+    """Bytes a second, over all disks and all interfaces."""
+
+
 class MachineError(Exception):
     """Base of what a machine may answer instead of doing; the message is for the log."""
 
@@ -114,3 +131,12 @@ class Machine(Protocol):
 
     async def system_uuid(self) -> uuid.UUID:
         """The machine's UUID, which Get System GUID reports (IPMI 2.0, 22.14)."""
+
+    async def statistics(self) -> Statistics:
+        """How busy the machine is; kept for a second, however many ask. Nothing is known of one that is off."""
+
+    def observe(self, observer: Callable[[bool], None]) -> None:
+        """Have `observer` told on the event loop whenever the machine was switched on (True) or off, by whomever.
+
+        Not of what happens while the backend is away. One observer, for as long as the machine is there.
+        """

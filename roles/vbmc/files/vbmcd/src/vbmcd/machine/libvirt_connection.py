@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator, List, Optional
 
 import libvirt
 
 from vbmcd.config import Connection
+
+OnEvent = Callable[[str, Optional[bool]], None]
+
+_SWITCHED = {libvirt.VIR_DOMAIN_EVENT_STARTED: True, libvirt.VIR_DOMAIN_EVENT_STOPPED: False}
 
 
 class ClientConnection:
@@ -34,9 +38,9 @@ class ClientConnection:
 class EventConnection(ClientConnection):
     """One that also tells of lifecycle events, and of its own end."""
 
-    def __init__(self, settings: Connection, on_event: Callable[[str], None], on_close: Callable[[], None]) -> None:
-        """`on_event` gets the name of each domain that has an event, `on_close` is called when the connection
-        breaks; both in libvirt's event thread."""
+    def __init__(self, settings: Connection, on_event: OnEvent, on_close: Callable[[], None]) -> None:
+        """`on_event` gets the name of each domain that has an event, and whether it went on, off or neither;
+        `on_close` is called when the connection breaks; both in libvirt's event thread."""
         super().__init__(settings)
         self._callback = -1
         try:
@@ -111,8 +115,8 @@ def _optional() -> Iterator[None]:
             raise
 
 
-def _lifecycle_event(_connection: Any, domain: Any, _event: int, _detail: int, on_event: Callable[[str], None]) -> None:
-    on_event(domain.name())
+def _lifecycle_event(_connection: Any, domain: Any, event: int, _detail: int, on_event: OnEvent) -> None:
+    on_event(domain.name(), _SWITCHED.get(event))
 
 
 def _closed(_connection: Any, _reason: int, on_close: Callable[[], None]) -> None:

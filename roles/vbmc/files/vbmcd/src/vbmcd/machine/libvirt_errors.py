@@ -24,7 +24,20 @@ _AWAY = {
     libvirt.VIR_ERR_OPERATION_TIMEOUT,
     libvirt.VIR_ERR_OPERATION_ABORTED,
 }
+_LOGIN = {libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED}
 _XML = {libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_DETAIL}
+
+
+class LoginRefused(Busy):
+    """libvirt lives, but wants another user or password."""
+
+
+def unreachable(error: libvirt.libvirtError, uri: str) -> Busy:
+    """Why no connection could be opened."""
+    if error.get_error_code() in _LOGIN:
+        remedy = "give the instances on it the right libvirt_sasl_username and libvirt_sasl_password"
+        return LoginRefused(f"libvirt at {uri} refused the login ({error}): {remedy}")
+    return Busy(f"libvirt at {uri} is away ({error})")
 
 
 def translate(error: libvirt.libvirtError, domain: str, uri: str, alive: bool) -> MachineError:

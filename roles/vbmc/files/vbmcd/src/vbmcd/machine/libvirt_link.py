@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from contextlib import suppress
-from typing import Any, Callable, Dict, Optional, Protocol, TypeVar
+from typing import Any, Callable, Dict, Optional, Protocol, Type, TypeVar
 
 import libvirt
 
@@ -26,7 +26,7 @@ from vbmcd.machine import libvirt_events
 from vbmcd.machine.base import Busy
 from vbmcd.machine.lanes import Lane, Overdue, Tool
 from vbmcd.machine.libvirt_connection import Borrowed, ClientConnection, EventConnection, in_process, is_alive
-from vbmcd.machine.libvirt_errors import translate
+from vbmcd.machine.libvirt_errors import LoginRefused, translate, unreachable
 
 T = TypeVar("T")
 
@@ -49,6 +49,9 @@ _MAX_ABANDONED = 2
 
 _BACKOFF = (0.2, 1.0)
 """First and longest pause between two attempts to connect, in seconds."""
+_REFUSED_PAUSE = 15.0
+"""The longest after a login that was refused: who gets it wrong too often may find the account locked. New
+credentials in an instance's configuration open another link, which does not wait for this."""
 _PATIENCE = 30.0
 """An attempt that has taken this long gets another one beside it, up to _ATTEMPTS."""
 _ATTEMPTS = 3
@@ -59,8 +62,9 @@ _log = logging.getLogger(__name__)
 class Watcher(Protocol):
     """Who wants to know that a domain may have changed (LibvirtMachine)."""
 
-    def changed(self) -> None:
-        """A lifecycle event of the domain; or the connection was lost, and events will be missed."""
+    def changed(self, on: Optional[bool] = None) -> None:
+        """A lifecycle event of the domain, with True if it started and False if it stopped; or the connection
+        was lost, and events will be missed."""
 
 
 class LibvirtLink:
@@ -206,13 +210,13 @@ class LibvirtLink:
 
         return guarded
 
-    def _event(self, live: _Live, domain: str) -> None:
+    def _event(self, live: _Live, domain: str, on: Optional[bool]) -> None:
         live.answers()
         watchers = self._watchers.get(domain)
         if watchers is None:
             return
         for watcher in list(watchers):
-            watcher.changed()
+            watcher.changed(on)
         if not watchers:
             del self._watchers[domain]
 
@@ -230,7 +234,8 @@ class LibvirtLink:
 
     async def _connect(self) -> _Live:
         """Try until it works. A frozen daemon blocks an attempt for as long as it likes, in its own thread."""
-        pause, reported = _BACKOFF[0], False
+        pause = _BACKOFF[0]
+        reported: Optional[Type[BaseException]] = None
         attempts = {self._attempt()}
         try:
             while True:
@@ -242,11 +247,11 @@ class LibvirtLink:
                     if error is None:
                         return attempt.result()
                     self._settled.set()
-                    if not reported:
-                        _log.warning("libvirt at %s is away (%s); trying again until it is back", self.uri, error)
-                        reported = True
+                    if error.__class__ is not reported:
+                        _log.warning("%s; trying again until it works", error)
+                        reported = error.__class__
                     await asyncio.sleep(_jittered(pause))
-                    pause = min(pause * 2, _BACKOFF[1])
+                    pause = min(pause * 2, _REFUSED_PAUSE if isinstance(error, LoginRefused) else _BACKOFF[1])
                 if len(attempts) < _ATTEMPTS:
                     attempts.add(self._attempt())
         finally:
@@ -260,11 +265,11 @@ class LibvirtLink:
         future: asyncio.Future[_Live] = loop.create_future()
         live = _Live(settings)
 
-        def deliver(opened: Optional[EventConnection], error: str) -> None:
-            if opened is None:
-                if not future.cancelled():
-                    future.set_exception(Busy(error))
-                return
+        def failed(error: Busy) -> None:
+            if not future.cancelled():
+                future.set_exception(error)
+
+        def deliver(opened: EventConnection) -> None:
             live.opened = opened
             if future.cancelled() or live.lost.is_set():
                 self._dispose(live)
@@ -275,13 +280,13 @@ class LibvirtLink:
             try:
                 opened = EventConnection(
                     settings,
-                    on_event=lambda domain: _tell(loop, event, live, domain),
+                    on_event=lambda domain, on: _tell(loop, event, live, domain, on),
                     on_close=lambda: _tell(loop, lost, live),
                 )
             except libvirt.libvirtError as error:
-                _tell(loop, deliver, None, str(error))
+                _tell(loop, failed, unreachable(error, settings.uri))
             else:
-                _tell(loop, deliver, opened, "")
+                _tell(loop, deliver, opened)
 
         threading.Thread(target=work, name="libvirt-connect", daemon=True).start()
         return future
@@ -348,7 +353,7 @@ class _Live:
         try:
             return ClientConnection(self._settings)
         except libvirt.libvirtError as error:
-            raise Busy(f"libvirt at {self._settings.uri} is away: {error}") from None
+            raise unreachable(error, self._settings.uri) from None
 
     def answers(self) -> None:
         self.answered = time.monotonic()

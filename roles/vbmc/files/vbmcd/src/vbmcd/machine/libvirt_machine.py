@@ -12,9 +12,10 @@ from functools import partial
 from typing import Callable, Optional
 
 from vbmcd.machine import libvirt_actions as actions
-from vbmcd.machine.base import Action, BootOverride, Busy
+from vbmcd.machine.base import Action, BootOverride, Busy, Statistics
 from vbmcd.machine.libvirt_console import LibvirtConsole
 from vbmcd.machine.libvirt_link import LibvirtLink
+from vbmcd.machine.libvirt_statistics import Meter, read_counters
 
 PROMPT = 0.25
 """Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself. FreeIPMI
@@ -35,7 +36,9 @@ class LibvirtMachine:
         "_acting",
         "_action",
         "_link",
+        "_meter",
         "_name",
+        "_observer",
         "_on",
         "_uuid",
         "_uuid_version",
@@ -55,12 +58,20 @@ class LibvirtMachine:
         self._was_on = False
         """The state in which the last power command found the machine."""
         self._action: Optional[asyncio.Task[None]] = None
+        self._meter: Optional[Meter] = None
+        self._observer: Optional[Callable[[bool], None]] = None
         link.watch(name, self)
 
-    def changed(self) -> None:
-        """Called by the link: whatever is cached may be wrong from now on."""
+    def changed(self, on: Optional[bool] = None) -> None:
+        """Called by the link: whatever is cached may be wrong from now on. `on`: what an event says."""
         self._version += 1
         self._on = None
+        self._meter = None
+        if on is not None and self._observer is not None:
+            self._observer(on)
+
+    def observe(self, observer: Callable[[bool], None]) -> None:
+        self._observer = observer
 
     async def is_on(self) -> bool:
         if self._action is not None:
@@ -121,6 +132,11 @@ class LibvirtMachine:
         else:
             self._uuid_version = version if self._link.follows_events else -1
         return self._uuid
+
+    async def statistics(self) -> Statistics:
+        if self._meter is None:
+            self._meter = Meter(partial(self._link.call, self._name, read_counters, self._name))
+        return await self._meter.read()
 
     async def _accept(self, action: Action, plan: actions.Plan) -> None:
         """Start the action and wait for it, but no longer than PROMPT."""

@@ -96,12 +96,17 @@ class Engine:
         users: Iterable[User],
         guid: bytes,
         random: Callable[[int], bytes] = os.urandom,
+        kg: bytes = b"",
     ) -> None:
+        """`kg`: the BMC key that consoles have to know besides a password; empty for none."""
         self._users: Dict[bytes, User] = {user.name.encode(): user for user in users}
         self.guid = guid
+        self._kg = kg
         self._random = random
         self._logins: OrderedDict[int, Login] = OrderedDict()
         self._sessions: Dict[int, Session] = {}
+        self.on_failed_login: Optional[Callable[[Optional[User]], None]] = None
+        """Told of each login as a user, or as nobody there is (None), that came to RAKP 2 and then to nothing."""
 
     @property
     def session_count(self) -> int:
@@ -159,6 +164,12 @@ class Engine:
             if now - oldest.started <= LOGIN_TIMEOUT:
                 return
             del self._logins[oldest.session_id]
+            if oldest.exchange is not None:
+                self._login_failed(oldest)
+
+    def _login_failed(self, login: Login) -> None:
+        if self.on_failed_login is not None:
+            self.on_failed_login(login.user)
 
     def _in_session(self, datagram: bytes, header: packet.PlusHeader, now: float) -> Union[Request, SolPacket, None]:
         session = self._sessions.get(header.session_id)
@@ -246,6 +257,7 @@ class Engine:
             role=rakp1.role,
             name=rakp1.name,
             password=password,
+            kg=self._kg,
         )
         begun = replace(login, exchange=exchange, rakp1=rakp1, user=user)
         self._logins[login.session_id] = begun
@@ -256,10 +268,15 @@ class Engine:
         if session is not None:
             return session.reply_to_repeated(rakp3.code)
         login = self._logins.pop(rakp3.session_id, None)
-        if login is None or login.exchange is None or rakp3.status:
+        if login is None or login.exchange is None:
+            return None
+        if rakp3.status:
+            # The console did not like RAKP 2's code: with another password than ours, or none of ours (13.22).
+            self._login_failed(login)
             return None
         code_ok = hmac.compare_digest(rakp3.code, login.exchange.rakp3_code())
         if login.user is None or not code_ok:
+            self._login_failed(login)
             return rakp_error(rakp3.tag, Status.INVALID_INTEGRITY_CHECK, login.console_id)
         wanted = min(login.exchange.role & 0x0F, login.privilege)
         if wanted > login.user.privilege:

@@ -141,6 +141,8 @@ class Exchange:
     role: int
     name: bytes
     password: bytes
+    kg: bytes = b""
+    """The BMC key; empty where there is none, and the password stands for it."""
 
     def rakp2(self, tag: int) -> bytes:
         code = self._hmac(
@@ -160,8 +162,8 @@ class Exchange:
         return struct.pack("<BBxxI", tag, Status.OK, self.console_id) + code[: self.suite.code_size]
 
     def session_integrity_key(self) -> bytes:
-        """SIK (13.31), keyed with the user's password as K_g is not set."""
-        return self._hmac(self.password, self.console_random + self.bmc_random + self._who())
+        """SIK (13.31), keyed with K_g or, where that is not set, the user's password."""
+        return self._hmac(self.kg or self.password, self.console_random + self.bmc_random + self._who())
 
     def keys(self) -> Tuple[bytes, bytes]:
         """K1 for integrity, and the AES key out of K2 (13.32)."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vbmcd.rmcp.errors import Malformed
 
@@ -20,9 +20,8 @@ def checksum(data: bytes) -> int:
     return -sum(data) & 0xFF
 
 
-@dataclass(frozen=True)
-class Message:
-    """A request as it came; what it takes to answer is kept with it."""
+class Message(NamedTuple):
+    """A request as it came; what it takes to answer is kept with it. A tuple, as one is made for each datagram."""
 
     netfn: int
     lun: int

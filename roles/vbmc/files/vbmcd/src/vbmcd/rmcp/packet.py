@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Union
+from typing import NamedTuple, Union
 
 from vbmcd.rmcp.errors import Malformed
 
@@ -47,9 +47,8 @@ class SessionlessMessage:
         return RMCP_IPMI + _V15.pack(AUTH_NONE, 0, 0, len(self.payload)) + self.payload
 
 
-@dataclass(frozen=True)
-class PlusHeader:
-    """The RMCP+ session header, with where its payload lies in the datagram."""
+class PlusHeader(NamedTuple):
+    """The RMCP+ session header, payload and trailer of a datagram. A tuple, as one is made for each datagram."""
 
     kind: int
     """Payload type without its two flag bits."""

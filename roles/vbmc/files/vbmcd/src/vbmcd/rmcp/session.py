@@ -10,6 +10,8 @@ import os
 from typing import Any, Callable, Optional, Tuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from vbmcd.config import Privilege
 from vbmcd.rmcp.errors import Malformed
@@ -20,6 +22,7 @@ BLOCK = 16
 NEXT_HEADER = 0x07
 WINDOW = 16
 """How far a sequence number may be ahead of, or behind, the highest one seen (6.12.13)."""
+_HASHES = {"sha1": SHA1(), "sha256": SHA256()}
 _PADS = [bytes(range(1, size + 1)) + bytes((size,)) for size in range(BLOCK)]
 
 
@@ -72,8 +75,8 @@ class Session:
         """Where the console's last packet came from, in the words of the socket's owner."""
         self.login_reply: Optional[Tuple[bytes, bytes]] = None
         """RAKP 3's code and the RAKP 4 it got, until the console has shown that it has it."""
-        self._integrity_key = integrity_key
-        # One context each way for all packets: to make one costs several times what it then does for a packet.
+        self._integrity = HMAC(integrity_key, _HASHES[self.suite.digest])
+        # Contexts for all packets of the session: to make one costs several times what it does for a packet.
         cipher = Cipher(algorithms.AES(aes_key), modes.CBC(random(BLOCK)))
         self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
         self._random = random
@@ -108,7 +111,9 @@ class Session:
         return packet + self._code(packet[SESSION_OFFSET:])
 
     def _code(self, data: bytes) -> bytes:
-        return hmac.digest(self._integrity_key, data, self.suite.digest)[: self.suite.code_size]
+        code = self._integrity.copy()
+        code.update(data)
+        return code.finalize()[: self.suite.code_size]
 
     def _verify(self, datagram: bytes, trailer: bytes) -> None:
         size = self.suite.code_size

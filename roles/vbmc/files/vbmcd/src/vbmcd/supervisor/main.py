@@ -48,7 +48,7 @@ class Supervisor:
         """Serve until told to stop. Raises VbmcError when the state folder can't be read."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._stop_for_good)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._background.start(self._reload()))
         loop.add_reader(self._spawner.fileno(), self._lose_spawner)
         self._fleet.start(self._workers)
@@ -72,6 +72,10 @@ class Supervisor:
         on_ready()
         await asyncio.gather(self._server.serve(), self._workers.watch(), self._fleet.retry())
 
+    def _stop_for_good(self) -> None:
+        self.spawner_lost = False
+        self._stop.set()
+
     async def _wait_for_stop(self) -> None:
         await self._stop.wait()
 
@@ -83,7 +87,8 @@ class Supervisor:
 
     def _lose_spawner(self) -> None:
         asyncio.get_running_loop().remove_reader(self._spawner.fileno())
-        self.spawner_lost = True
+        # Whoever ends all processes at once means the daemon, not a new start.
+        self.spawner_lost = not self._stop.is_set()
         self._stop.set()
 
     async def _on_message(self, worker: str, message: wire.Message) -> None:

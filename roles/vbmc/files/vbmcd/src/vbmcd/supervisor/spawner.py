@@ -74,9 +74,9 @@ class Spawner:
 def _serve(requests: socket.socket, supervisor: int, main: WorkerMain) -> None:
     process.die_with(supervisor)
     process.set_name("vbmcd-spawner")
-    # A terminal's Ctrl-C reaches the whole group; the supervisor alone decides about an end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A terminal's Ctrl-C and systemd's SIGTERM reach the whole group; the supervisor alone decides about an end.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     while True:
         data, descriptors, _flags, _address = socket.recv_fds(requests, _MAX_REQUEST, 1)
         if not data:
@@ -96,6 +96,8 @@ def _fork_worker(requests: socket.socket, supervisor: int, main: WorkerMain, spe
     status = 1
     try:
         requests.close()
+        # Until the worker has a handler of its own: to be told to end this early is no reason to live on.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         process.die_with(supervisor)
         process.set_name(f"vbmcd-{spec.name}")
         main(spec, socket.socket(fileno=descriptor))

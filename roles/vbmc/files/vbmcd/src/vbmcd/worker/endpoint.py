@@ -50,8 +50,9 @@ class Endpoint:
         self.bmc.stop()
 
     async def drain(self, timeout: float) -> None:
-        """Wait until what runs has ended, at most `timeout` seconds."""
+        """Wait until what runs has ended and is stored, at most `timeout` seconds."""
         await self._running.drain(timeout)
+        await self.bmc.journal.drain(timeout)
 
     def expire(self, now: float) -> None:
         """Forget what is too old; called every second or so."""

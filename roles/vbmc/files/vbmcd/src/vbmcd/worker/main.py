@@ -15,6 +15,7 @@ from typing import Dict
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import BootOptions
+from vbmcd.commands.users import note_failed_login
 from vbmcd.config import Connection
 from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
@@ -75,7 +76,7 @@ class Worker:
         instance = one.instance
         link = self._pool.acquire(instance.connection)
         self._links[instance.name] = instance.connection
-        engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes)
+        engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes, kg=instance.kg_bytes)
         machine = LibvirtMachine(link, instance.domain)
         bmc = Bmc(
             instance,
@@ -87,6 +88,11 @@ class Worker:
             kept=one.kept,
         )
         bmc.boot.restore(one.kept.get(BootOptions.RECORD, b""))
+        # These two may be large, and keep themselves.
+        bmc.journal.restore(one.kept.pop("sel", b""))
+        bmc.fru.restore(one.kept.pop("fru", b""))
+        machine.observe(bmc.journal.power)
+        engine.on_failed_login = partial(note_failed_login, bmc)
         return bmc
 
     def _drop(self, name: str) -> None:
@@ -94,6 +100,7 @@ class Worker:
         if endpoint is None:
             return
         endpoint.stop()
+        endpoint.bmc.journal.close()
         self._pool.release(self._links.pop(name))
 
     async def _heartbeat(self) -> None:

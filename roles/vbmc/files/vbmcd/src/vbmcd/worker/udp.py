@@ -10,8 +10,7 @@ addresses answers from the wrong one (IP_PKTINFO in ip(7), IPV6_PKTINFO in RFC 3
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 MAX_DATAGRAM = 2048
 """More than any IPMI packet (payload length is below 1 KiB in practice); the rest is cut and fails."""
@@ -24,8 +23,7 @@ _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 Ancillary = List[Tuple[int, int, bytes]]
 
 
-@dataclass(frozen=True)
-class Peer:
+class Peer(NamedTuple):
     """Where a datagram came from, and what makes the reply leave from where it went to."""
 
     address: Any

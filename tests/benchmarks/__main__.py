@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m benchmarks [--quick]`, with tests/ on PYTHONPATH and as root: all scenarios, one after the other."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.scenarios import Case, commands, footprint
+from benchmarks.servers import CHECKOUT, IpmiSim, Server, Vbmcd, VirtualBmc, domain
+from benchmarks.task import vbmc_task
+from rig.domains import tiny_domain
+from rig.libvirtd import Libvirtd
+
+RESULT = CHECKOUT / ".cache/bench/result.json"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything."""
+
+    auto: tuple[int, ...]
+    instance: tuple[int, ...]
+    virtualbmc: tuple[int, ...]
+    crowd: int
+    """BMCs for the cost of a command among many."""
+    task: int
+    commands: int
+    rounds: int
+
+    @property
+    def domains(self) -> int:
+        return max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task)
+
+
+FULL = Size((1, 100, 200, 1000), (1, 100, 200, 1000), (1, 100, 200), crowd=1000, task=200, commands=5000, rounds=5)
+QUICK = Size((1, 50), (1, 50), (1, 10), crowd=50, task=50, commands=1000, rounds=3)
+
+
+class Bench:
+    """Makes configured servers, each in a folder of its own."""
+
+    def __init__(self, folder: Path, libvirtd: Libvirtd) -> None:
+        self.folder = folder
+        self._libvirtd = libvirtd
+
+    def define(self, count: int) -> None:
+        """Domains that stay shut off. By one virsh: a process each would take a minute."""
+        lines = []
+        for number in range(count):
+            path = self.folder / f"{domain(number)}.xml"
+            path.write_text(tiny_domain(domain(number)))
+            lines.append(f"define {path}")
+        command = ["virsh", "--quiet", "--connect", self._libvirtd.uri]
+        subprocess.run(command, input="\n".join(lines), text=True, check=True, capture_output=True)
+
+    def vbmcd(self, count: int, workers: str) -> Server:
+        return self._made(Vbmcd(count, self.folder / f"vbmcd-{workers}-{count}", workers))
+
+    def virtualbmc(self, count: int) -> Server:
+        return self._made(VirtualBmc(count, self.folder / f"virtualbmc-{count}"))
+
+    def ipmi_sim(self) -> Server:
+        return self._made(IpmiSim(1, self.folder / "ipmi_sim"))
+
+    def _made(self, server: Server) -> Server:
+        if not (server.folder / "configured").exists():
+            server.configure(self._libvirtd.uri)
+            (server.folder / "configured").touch()
+        return server
+
+
+def run(size: Size, folder: Path, libvirtd: Libvirtd) -> report.Results:
+    results, began = report.Results(report.machine()), time.monotonic()
+    bench = Bench(folder, libvirtd)
+    say(f"defining {size.domains} domains")
+    bench.define(size.domains)
+    for server in every_server(size, bench):
+        say(f"footprint of {server.name} with {server.count} BMCs")
+        # A start of many processes takes long, and its time varies little.
+        heavy = server.count >= 200 and not server.name.endswith("auto")
+        results.footprints.append(footprint(server, 1 if heavy else 3))
+    for cases in comparisons(size, bench):
+        say(f"commands to {', '.join(dict.fromkeys(f'{c.server.name} ({c.server.count})' for c in cases))}")
+        results.commands += commands(cases, libvirtd.pid, size.rounds)
+    say(f"a vbmc task with {size.task} BMCs")
+    results.task = vbmc_task(size.task, folder, libvirtd.uri, 3)
+    results.minutes = (time.monotonic() - began) / 60
+    return results
+
+
+def every_server(size: Size, bench: Bench) -> Iterator[Server]:
+    yield bench.ipmi_sim()
+    for count in size.auto:
+        yield bench.vbmcd(count, "auto")
+    for count in size.instance:
+        yield bench.vbmcd(count, "instance")
+    for count in size.virtualbmc:
+        yield bench.virtualbmc(count)
+
+
+def comparisons(size: Size, bench: Bench) -> list[list[Case]]:
+    """Who is asked beside whom; ipmi_sim comes first each time. VirtualBMC is slower, so it is asked less."""
+    sim, alone, few = bench.ipmi_sim(), bench.vbmcd(1, "auto"), size.virtualbmc[-2]
+    crowd, crowded = bench.vbmcd(size.crowd, "auto"), bench.virtualbmc(few)
+    ask, less = size.commands, size.commands // 5
+    return [
+        [
+            Case(sim, 1, 3, ask),
+            Case(alone, 1, 3, ask),
+            Case(alone, 1, 17, ask),
+            Case(bench.virtualbmc(1), 1, 3, less),
+        ],
+        [
+            Case(sim, 1, 3, ask),
+            Case(crowd, 1, 3, ask),
+            Case(crowd, 1, 17, ask),
+            Case(crowd, size.crowd, 3, ask),
+        ],
+        [
+            Case(sim, 1, 3, ask),
+            Case(crowded, 1, 3, less),
+            Case(crowded, few, 3, less),
+        ],
+    ]  # fmt: skip
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks", description="vbmcd beside VirtualBMC and ipmi_sim.")
+    parser.add_argument("--quick", action="store_true", help="small numbers: whether it runs, not how fast things are")
+    size = QUICK if parser.parse_args().quick else FULL
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Libvirtd() as libvirtd:
+        results = run(size, Path(folder), libvirtd)
+    report.store(results, RESULT)
+    print(report.show(results))
+    print(f"\n{RESULT.relative_to(CHECKOUT)} has all figures")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
