@@ -1,10 +1,17 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serial over LAN: who has the console, and its settings, on a real daemon and domain."""
+"""Serial over LAN: the consoles that people use, on a guest that writes to its serial port and echoes."""
 
 from __future__ import annotations
 
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+import tty
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +21,27 @@ import pytest
 from rig.console import Console
 from rig.daemon import Vbmcd, free_ports
 from rig.domains import tiny_domain
-from rig.guest import SERIAL, write_guest
+from rig.guest import BANNER, FLOOD, SERIAL, write_guest
 from rig.ipmi import Target, ipmitool
 from rig.libvirtd import Libvirtd
 
 ACTIVATE = bytes((1, 1, 0xC0, 0, 0, 0))
+PYGHMI = """
+import sys
+from pyghmi.ipmi.console import Console
+seen = b""
+def show(data):
+    global seen
+    seen += data if isinstance(data, bytes) else repr(data).encode()
+console = Console("127.0.0.1", "admin", "password", show, port=int(sys.argv[1]))
+console.send_data(b"hello from pyghmi")
+for turn in range(40):
+    Console.wait_for_rsp(0.25)
+    if seen.endswith(b"hello from pyghmi"):
+        break
+console.close()
+print(seen)
+"""
 
 
 @dataclass
@@ -27,6 +50,12 @@ class Guest:
     libvirtd: Libvirtd
     vbmcd: Vbmcd
     target: Target
+
+    def start(self) -> None:
+        """Switch it on. Its firmware takes a second, as any does: QEMU drops what nobody has opened the console for."""
+        self.libvirtd.virsh("start", self.name, "--paused")
+        time.sleep(1)
+        self.libvirtd.virsh("resume", self.name)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +75,109 @@ def guest(libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> Iterator[Guest]:
     finally:
         vbmcd.ask("delete", names=[name])
         libvirtd.remove(name)
+
+
+class Terminal:
+    """A client on a pseudo-terminal."""
+
+    def __init__(self, *command: str) -> None:
+        self._fd, other = pty.openpty()
+        tty.setraw(other)
+        self._process = subprocess.Popen(
+            command,
+            stdin=other,
+            stdout=other,
+            stderr=other,
+            start_new_session=True,
+            env={**os.environ, "TERM": "vt100"},
+        )
+        os.close(other)
+        self.seen = b""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        os.close(self._fd)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
+
+    def expect(self, text: bytes, seconds: float = 8) -> bytes:
+        """Wait for `text`; all that came up to its end, which is then forgotten."""
+        deadline = time.monotonic() + seconds
+        while text not in self.seen:
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([self._fd], [], [], left)[0]
+            assert ready, f"{text[:80]!r} did not come; the last that did: {self.seen[-300:]!r} of {len(self.seen)}"
+            try:
+                self.seen += os.read(self._fd, 65536)
+            except OSError:  # the other end is closed
+                raise AssertionError(f"the client ended: {self.seen[-300:]!r}") from None
+        before, _, self.seen = self.seen.partition(text)
+        return before + text
+
+    def ended(self) -> int:
+        return self._process.wait(10)
+
+
+def ipmitool_sol(target: Target, suite: int = 17) -> Terminal:
+    return Terminal(
+        "ipmitool", "-I", "lanplus", "-C", str(suite), "-H", target.host, "-p", str(target.port),
+        "-U", target.user, "-P", target.password, "sol", "activate",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suite", [3, 17])
+def test_ipmitool_shows_and_types(guest: Guest, suite: int) -> None:
+    with ipmitool_sol(guest.target, suite) as terminal:
+        terminal.expect(b"SOL Session operational")
+        guest.start()  # a console may be attached before the machine runs
+        terminal.expect(BANNER)
+        terminal.type(b"hello")
+        terminal.expect(b"hello")
+        terminal.type(b"\r~.")
+        terminal.expect(b"terminated ipmitool")
+        assert terminal.ended() == 0
+    assert Console(guest.target.port).login().request(0x06, 0x4A, b"\x01") == bytes((0, 1, 0, 0))
+
+
+def test_64_kib_arrive_whole(guest: Guest) -> None:
+    guest.start()
+    with ipmitool_sol(guest.target) as terminal:
+        terminal.expect(b"SOL Session operational")
+        terminal.type(b"x")
+        terminal.expect(b"x")
+        terminal.type(b"!")
+        terminal.expect(FLOOD, 20)
+
+
+def test_ipmiconsole_shows_and_types(guest: Guest) -> None:
+    # It knows no port but 623, so the BMC gets that on an address of its own.
+    host = f"127.6.{os.getpid() % 250}.23"
+    guest.vbmcd.ask("delete", names=[guest.name])
+    guest.vbmcd.serve(guest.name, libvirt_uri=guest.libvirtd.uri, address=host, port=623)
+    with Terminal("ipmiconsole", "-h", host, "-u", "admin", "-p", "password", "-I", "17") as terminal:
+        terminal.expect(b"SOL established", 8)
+        guest.start()
+        terminal.expect(BANNER)
+        terminal.type(b"hello")
+        terminal.expect(b"hello")
+        terminal.type(b"&.")
+        terminal.ended()
+
+
+def test_pyghmi_shows_and_types(guest: Guest) -> None:
+    guest.start()
+    time.sleep(1)  # until it echoes
+    done = subprocess.run(
+        [sys.executable, "-c", PYGHMI, str(guest.target.port)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "hello from pyghmi" in done.stdout
 
 
 def test_one_console_at_a_time(guest: Guest) -> None:
