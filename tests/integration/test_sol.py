@@ -145,6 +145,15 @@ def test_ipmitool_shows_and_types(guest: Guest, suite: int) -> None:
     assert Console(guest.target.port).login().request(0x06, 0x4A, b"\x01") == bytes((0, 1, 0, 0))
 
 
+def test_a_console_stays_attached_while_the_machine_is_off(guest: Guest) -> None:
+    with ipmitool_sol(guest.target) as terminal:
+        terminal.expect(b"SOL Session operational")
+        for _turn in range(2):
+            guest.start()
+            terminal.expect(BANNER)
+            guest.libvirtd.virsh("destroy", guest.name)
+
+
 def test_64_kib_arrive_whole(guest: Guest) -> None:
     guest.start()
     with ipmitool_sol(guest.target) as terminal:

@@ -12,6 +12,27 @@ from collections.abc import Callable
 from vbmcd.machine.base import Action, BootOverride, MachineError, Statistics
 
 
+class ScriptedConsole:
+    """Implements ``vbmcd.machine.base.SerialConsole``: notes what was typed; a test calls `on_output`."""
+
+    def __init__(self, on_output: Callable[[bytes], None]) -> None:
+        self.on_output = on_output
+        self.connected = True
+        self.room = 4096
+        self.typed = b""
+        self.reading = True
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.typed += data
+
+    def set_reading(self, on: bool) -> None:
+        self.reading = on
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class ScriptedMachine:
     """Implements ``vbmcd.machine.base.Machine``: does as it is told, and notes what it was asked."""
 
@@ -26,6 +47,8 @@ class ScriptedMachine:
         """What statistics() answers."""
         self.observer: Callable[[bool], None] | None = None
         self.calls: list[tuple[str, object]] = []
+        self.consoles: list[ScriptedConsole] = []
+        """Those that were opened, one after the other."""
 
     def _note(self, call: str, argument: object = None) -> None:
         self.calls.append((call, argument))
@@ -62,3 +85,7 @@ class ScriptedMachine:
 
     def observe(self, observer: Callable[[bool], None]) -> None:
         self.observer = observer
+
+    def open_console(self, on_output: Callable[[bytes], None]) -> ScriptedConsole:
+        self.consoles.append(ScriptedConsole(on_output))
+        return self.consoles[-1]

@@ -42,21 +42,27 @@ class LibvirtConsole:
         self._closed = False
         self._reading = True
         self._stream: Optional[_Stream] = None
+        self._early: Optional[bytearray] = bytearray()
+        """What was typed before the first attempt to open it has ended, which takes a moment; None after that."""
         self._reported = ""
         libvirt_events.ensure_running()
         self._open()
 
     @property
     def connected(self) -> bool:
-        return self._stream is not None
+        return self._stream is not None or self._early is not None
 
     @property
     def room(self) -> int:
-        return self._stream.room if self._stream is not None else 0
+        if self._stream is not None:
+            return self._stream.room
+        return max(0, MAX_INPUT - len(self._early)) if self._early is not None else 0
 
     def write(self, data: bytes) -> None:
         if self._stream is not None:
             self._stream.write(data)
+        elif self._early is not None:
+            self._early += data
 
     def set_reading(self, on: bool) -> None:
         if on != self._reading:
@@ -83,6 +89,7 @@ class LibvirtConsole:
             self._tell(self._opened, stream)
 
     def _opened(self, stream: _Stream) -> None:
+        early, self._early = self._early, None
         if self._closed or stream.over:
             stream.close()
             self._again()
@@ -90,8 +97,11 @@ class LibvirtConsole:
         self._reported = ""
         self._stream = stream
         stream.set_reading(self._reading)
+        if early:
+            stream.write(bytes(early))
 
     def _failed(self, error: str) -> None:
+        self._early = None
         if error != self._reported:
             _log.info("the console of domain %r can't be opened (%s); trying again", self._domain, error)
             self._reported = error
