@@ -20,14 +20,10 @@ class ScriptedConsole:
         self.connected = True
         self.room = 4096
         self.typed = b""
-        self.reading = True
         self.closed = False
 
     def write(self, data: bytes) -> None:
         self.typed += data
-
-    def set_reading(self, on: bool) -> None:
-        self.reading = on
 
     def close(self) -> None:
         self.closed = True

@@ -11,9 +11,10 @@ import pytest
 
 from rig.board import Board, until
 from rig.machine import ScriptedConsole
-from vbmcd.commands.sol_port import SolPort
+from vbmcd.commands.sol_port import FULL, SolPort
 from vbmcd.config import Privilege
 from vbmcd.rmcp.session import Session
+from vbmcd.rmcp.sol import MAX_CHARACTERS
 
 APP, TRANSPORT = 0x06, 0x0C
 ACTIVATE = "0101c0000000"
@@ -159,9 +160,12 @@ async def test_what_nobody_acknowledged_comes_first_for_the_next(attached: Attac
     await attached.comes(b"\x01\0\0\0unseen")
 
 
-async def test_the_machine_waits_while_the_console_does_not_keep_up(attached: Attached) -> None:
-    attached.console.on_output(bytes(300_000))
-    assert not attached.console.reading
+async def test_a_console_that_does_not_keep_up_misses_the_oldest_output(attached: Attached) -> None:
+    attached.console.on_output(b"first!")
+    await attached.comes(b"\x01\0\0\0first!")
+    attached.console.on_output(b"second" + b"x" * FULL)
+    attached.send(b"\0\x01\x06\0")
+    await attached.comes(b"\x02\0\0\0" + b"x" * MAX_CHARACTERS)
 
 
 async def test_it_is_free_once_its_session_has_ended(attached: Attached) -> None:

@@ -20,7 +20,8 @@ from vbmcd.rmcp.sol import FLUSH_TO_CONSOLE, UNAVAILABLE, SolLink, Timing, closi
 
 HISTORY = 16 * 1024
 FULL = 256 * 1024
-"""Characters on their way to the console above which no more are read from the machine."""
+"""Characters that wait for the console; beyond, the oldest are dropped. The machine can't be made to wait: libvirt's
+client reads a stream's data whether they are wanted or not, and keeps them without limit."""
 CHECK = 1.0
 """Seconds between looks whether the session is still there."""
 
@@ -87,6 +88,7 @@ class SolPort:
     def _output(self, data: bytes) -> None:
         if self._link is not None:
             self._link.put(data, self._loop.time())
+            self._link.trim(FULL)
             self._pump()
 
     def _pump(self) -> None:
@@ -100,7 +102,6 @@ class SolPort:
             return
         for packet in link.poll(now):
             self._bmc.transmit(session, PAYLOAD_SOL, packet)
-        console.set_reading(link.backlog < FULL)
         due = link.due(now)
         when = now + CHECK if due is None else min(due, now + CHECK)
         if self._timer is not None:

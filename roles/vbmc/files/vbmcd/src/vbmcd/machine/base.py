@@ -92,9 +92,6 @@ class SerialConsole(Protocol):
     def write(self, data: bytes) -> None:
         """Have characters typed."""
 
-    def set_reading(self, on: bool) -> None:
-        """Whether output is wanted: the machine has to wait meanwhile."""
-
     def close(self) -> None:
         """No output after this."""
 

@@ -40,7 +40,6 @@ class LibvirtConsole:
         self._on_output = on_output
         self._loop = asyncio.get_running_loop()
         self._closed = False
-        self._reading = True
         self._stream: Optional[_Stream] = None
         self._early: Optional[bytearray] = bytearray()
         """What was typed before the first attempt to open it has ended, which takes a moment; None after that."""
@@ -63,12 +62,6 @@ class LibvirtConsole:
             self._stream.write(data)
         elif self._early is not None:
             self._early += data
-
-    def set_reading(self, on: bool) -> None:
-        if on != self._reading:
-            self._reading = on
-            if self._stream is not None:
-                self._stream.set_reading(on)
 
     def close(self) -> None:
         self._closed = True
@@ -96,7 +89,7 @@ class LibvirtConsole:
             return
         self._reported = ""
         self._stream = stream
-        stream.set_reading(self._reading)
+        stream.start()
         if early:
             stream.write(bytes(early))
 
@@ -168,9 +161,10 @@ class _Stream:
             self._input += data
             self._watch(self._events | _WRITE)
 
-    def set_reading(self, on: bool) -> None:
+    def start(self) -> None:
+        """Output from now on."""
         with self._lock:
-            self._watch(self._events | _READ if on else self._events & ~_READ)
+            self._watch(self._events | _READ)
 
     def close(self) -> None:
         """Give it up, in a thread: a frozen daemon may hold that up."""

@@ -93,6 +93,10 @@ class SolLink:
             self._since = now
         self._waiting += characters
 
+    def trim(self, limit: int) -> None:
+        """Drop the oldest of what was not sent yet, beyond `limit` characters."""
+        del self._waiting[: max(0, len(self._waiting) - limit)]
+
     def receive(self, packet: bytes, now: float, room: int = 1 << 16, status: int = 0) -> Received:
         """Take a packet of the other side. Never raises. `room` is how many characters can be passed on now,
         `status` goes with the acknowledgement."""
