@@ -50,6 +50,9 @@ class Outcome:
     error: Optional[str] = None
     before: str = ""
     after: str = ""
+    """The definition, where it changes."""
+    beside: List[Difference] = field(default_factory=list)
+    """Those of `differences` that the definition does not show."""
     warnings: List[str] = field(default_factory=list)
 
     @property
@@ -59,9 +62,36 @@ class Outcome:
     def document(self) -> Dict[str, Any]:
         """As plain values, for the module's result."""
         result = asdict(self)
-        for key in ("before", "after", "warnings"):
+        for key in ("before", "after", "beside", "warnings"):
             del result[key]
         return {**result, "changed": self.changed}
+
+    def diff(self) -> List[Dict[str, Any]]:
+        """For Ansible's diff mode: the definition, and what changes beside it."""
+        if not self.changed:
+            return []
+        sides = [
+            "".join("%s: %s\n" % (path, value) for path, value in side if value is not None)
+            for side in (
+                [(difference.path, difference.before) for difference in self.beside],
+                [(difference.path, difference.after) for difference in self.beside],
+            )
+        ]
+        parts = [("definition", self.before, self.after), ("state and disks", *sides)]
+        return [
+            {
+                "before_header": "%s (%s)" % (self.name, part),
+                "after_header": "%s (%s)" % (self.name, part),
+                "before": before,
+                "after": after,
+            }
+            for part, before, after in parts
+            if before != after
+        ]
+
+    def add_beside(self, differences: Sequence[Difference]) -> None:
+        self.differences.extend(differences)
+        self.beside.extend(differences)
 
 
 @dataclass
@@ -122,6 +152,7 @@ class Converger:
         definition = item.definition = definitions.plan(item.request, item.domain)
         outcome.warnings.extend(definition.warnings)
         outcome.differences.extend(definition.differences)
+        outcome.add_beside(definition.beside)
         outcome.before, outcome.after = definition.diff()
         if not self._check:
             item.domain = definitions.apply(definition, outcome.actions)
@@ -135,19 +166,21 @@ class Converger:
             plan = removal.plan(item.request, item.domain)
             outcome.warnings.extend(plan.warnings)
             outcome.before = plan.before
+            outcome.add_beside(plan.differences())
             if self._check:
                 outcome.actions.extend(plan.actions())
             else:
                 removal.apply(plan, outcome.actions, self._power)
             return
         found = SHUT_OFF if item.domain is None else state_of(item.domain)
-        for step in steps(item.request.state, found):
+        needed = steps(item.request.state, found)
+        for step in needed:
             item.fresh_start = item.fresh_start or step.startswith("start")
             if not self._check:
                 self._power.take(step, item.domain)
             outcome.actions.append(step)
-            outcome.differences[:] = [other for other in outcome.differences if other.path != "state"]
-            outcome.differences.append(Difference("state", found, RESULTS[item.request.state]))
+        if needed:
+            outcome.add_beside([Difference("state", found, RESULTS[item.request.state])])
 
     def _await_shutdowns(self, items: Sequence[_Item]) -> None:
         if self._check:

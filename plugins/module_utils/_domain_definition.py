@@ -50,6 +50,8 @@ class Definition:
     merged: ET.Element
     differences: List[Difference]
     define: bool
+    beside: List[Difference] = field(default_factory=list)
+    """Differences in what the definition does not hold: volumes, autostart, what runs."""
     volumes: List[VolumePlan] = field(default_factory=list)
     live_metadata: List[ET.Element] = field(default_factory=list)
     """Metadata that the running machine has otherwise: it is changed in place."""
@@ -105,13 +107,13 @@ class Definitions:
         laid = Overlay(new_definition(wanted), ()) if current is None else overlay(current, wanted, scope)
         _give_macs(laid.merged, request.name)
         differences = list(laid.differences)
-        transient = domain is not None and not domain.isPersistent()
-        if transient:
-            differences.append(Difference("persistent", "no", "yes"))
-        define = current is None or bool(differences)
-        differences.extend(_volume_difference(plan) for plan in volumes if plan.action)
+        beside: List[Difference] = []
+        if domain is not None and not domain.isPersistent():
+            beside.append(Difference("persistent", "no", "yes"))
+        define = current is None or bool(differences + beside)
+        beside.extend(_volume_difference(plan) for plan in volumes if plan.action)
         return self._finish(
-            Definition(request, domain, current, wanted, scope, laid.merged, differences, define, volumes)
+            Definition(request, domain, current, wanted, scope, laid.merged, differences, define, beside, volumes)
         )
 
     def apply(self, plan: Definition, done: List[str]) -> Any:
@@ -185,7 +187,7 @@ class Definitions:
             before = bool(domain.autostart()) if domain is not None and persistent else False
             if before != request.autostart:
                 plan.autostart = request.autostart
-                plan.differences.append(Difference("autostart", _yes(before), _yes(request.autostart)))
+                plan.beside.append(Difference("autostart", _yes(before), _yes(request.autostart)))
         if plan.wanted is None:
             return plan
         for tag in homeless_metadata(plan.wanted):
@@ -290,7 +292,7 @@ def _plan_live_metadata(plan: Definition, live: ET.Element) -> None:
         plan.live_metadata.append(element)
         path = "metadata/" + element.tag
         if not any(difference.path == path for difference in plan.differences):
-            plan.differences.append(Difference(path + " (running)", shown(same[0]) if same else None, shown(element)))
+            plan.beside.append(Difference(path + " (running)", shown(same[0]) if same else None, shown(element)))
 
 
 def _set_live_metadata(domain: Any, element: ET.Element) -> None:

@@ -114,15 +114,18 @@ class _Paired:
 
 def _partners(have: List[ET.Element], want: List[ET.Element], merger: Merger) -> Dict[int, int]:
     """Position in `want` -> position in `have`: those that say who they are first, then the most alike."""
-    candidates: List[Tuple[bool, int, int, int]] = []
+    candidates: List[Tuple[bool, int, int, int, int]] = []
     for want_at, wanted in enumerate(want):
         for have_at, current in enumerate(have):
             if _may_be(current, wanted):
                 trial = merger.trial()
                 trial.element(current, wanted, "devices/" + wanted.tag, "")
-                candidates.append((not _says_who(wanted), len(trial.differences), want_at, have_at))
+                anonymous = not _says_who(wanted)
+                # Where several have the one name, the nearest: or they would change places each time.
+                distance = 0 if anonymous else abs(want_at - have_at)
+                candidates.append((anonymous, len(trial.differences), distance, want_at, have_at))
     partners: Dict[int, int] = {}
-    for _anonymous, _cost, want_at, have_at in sorted(candidates):
+    for _anonymous, _cost, _distance, want_at, have_at in sorted(candidates):
         if want_at not in partners and have_at not in partners.values():
             partners[want_at] = have_at
     return partners

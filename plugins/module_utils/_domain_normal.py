@@ -53,6 +53,8 @@ def normal(domain: ET.Element) -> ET.Element:
         disk.attrib.setdefault("device", "disk")
     for graphics in devices.findall("graphics"):
         _normal_graphics(graphics)
+    for model in devices.findall("video/model"):
+        _round_video_memory(model)
     _without_console_twin(devices)
     return result
 
@@ -188,6 +190,14 @@ def _normal_graphics(graphics: ET.Element) -> None:
     address = graphics.attrib.pop("listen", None)
     if address is not None and graphics.find("listen") is None:
         ET.SubElement(graphics, "listen", {"type": "address", "address": address})
+
+
+def _round_video_memory(model: ET.Element) -> None:
+    """libvirt keeps the next power of two."""
+    for attribute in ("ram", "vram", "vram64"):
+        size = model.get(attribute, "")
+        if size.isdigit() and int(size) > 0:
+            model.set(attribute, str(1 << (int(size) - 1).bit_length()))
 
 
 def _without_console_twin(devices: ET.Element) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from ansible_collections.baremetal.lab.plugins.module_utils import _domain_facts as facts
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_disks import Volumes
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_merge import Difference
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_normal import normal
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_request import Request
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_state import ABSENT, SHUT_OFF, Power, state_of
@@ -31,6 +32,7 @@ class RemovalPlan:
     """What removing one domain takes."""
 
     domain: Optional[Any] = None
+    state: str = ABSENT
     active: bool = False
     persistent: bool = False
     disks: List[str] = field(default_factory=list)
@@ -40,6 +42,10 @@ class RemovalPlan:
     def actions(self) -> List[str]:
         words = ["destroy"] * self.active + ["undefine"] * self.persistent
         return words + ["remove-disk %s" % path for path in self.disks]
+
+    def differences(self) -> List[Difference]:
+        gone = [] if self.state == ABSENT else [Difference("state", self.state, ABSENT)]
+        return gone + [Difference("disk", path, None) for path in self.disks]
 
 
 class Removal:
@@ -69,8 +75,8 @@ class Removal:
         plan = RemovalPlan(domain)
         paths: List[str] = []
         if domain is not None:
-            state = state_of(domain)
-            plan.active, plan.persistent = state not in (SHUT_OFF, ABSENT), bool(domain.isPersistent())
+            plan.state = state_of(domain)
+            plan.active, plan.persistent = plan.state not in (SHUT_OFF, ABSENT), bool(domain.isPersistent())
             definition = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
             _check(request, definition)
             plan.before = text_of(masked(normal(definition)))

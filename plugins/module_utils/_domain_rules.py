@@ -4,7 +4,7 @@
 """What libvirt does to a definition that it is given: the tables by which the overlay tells its work from drift.
 
 Pure data with small predicates; paths are tags from <domain> down, "" being <domain> itself. Measured on
-libvirt 9.0 and read against its documentation of the domain XML format. Used by _domain_xml alone.
+libvirt 9.0 and read against its documentation of the domain XML format. Used by _domain_xml and the modules behind it.
 """
 
 from __future__ import annotations

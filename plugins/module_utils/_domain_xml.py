@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lay a wanted definition over the current one: the one comparison behind check mode, diff and change. Pure.
 
-overlay() is what _domain_plan calls; _domain_devices pairs the devices, _domain_rules knows libvirt's ways.
+overlay() is what _domain_definition calls; _domain_devices pairs the devices, _domain_rules knows libvirt's ways.
 What the wanted XML names must hold; what libvirt fills in is ignored; a device that it lacks is removed.
 """
 
@@ -174,8 +174,12 @@ def _round_memory(domain: ET.Element) -> None:
 def _forget_unsettled(live: ET.Element, wanted: ET.Element) -> None:
     """Drop from `wanted` what reads otherwise while a machine runs although it is as wanted."""
     cpu = wanted.find("cpu")
-    if cpu is not None and cpu.get("mode") == "host-model":
+    if cpu is not None and (cpu.get("mode") == "host-model" or cpu.get("match") == "minimum"):
         wanted.remove(cpu)  # expanded into a custom model
+    elif cpu is not None:
+        cpu.attrib.pop("check", None)  # "full", and no fallback, once libvirt has seen what QEMU made of it
+        for model in cpu.findall("model"):
+            model.attrib.pop("fallback", None)
     system = wanted.find("os")
     if system is not None and live.find("os/loader") is not None:
         system.attrib.pop("firmware", None)  # replaced by the firmware that was found for it

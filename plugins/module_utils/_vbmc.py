@@ -232,4 +232,5 @@ def _instance_of(properties: Document) -> Document:
     """An instance with the names of the module's options; the command has VirtualBMC's for some, and text for lists."""
     document = {("domain" if key == "domain_name" else key): value for key, value in properties.items()}
     users = _USER.findall(document.get("users") or "")
-    return {**document, "users": [{"name": name, "privilege": privilege} for name, privilege in users]}
+    shown = [{"name": name, "privilege": privilege} for name, privilege in users]
+    return {**document, "users": shown, "pid": document.get("pid") or None}

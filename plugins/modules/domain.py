@@ -29,6 +29,11 @@ extends_documentation_fragment:
   - baremetal.lab.attributes
   - baremetal.lab.attributes.converges
   - baremetal.lab.libvirt
+attributes:
+  diff_mode:
+    support: full
+    details:
+      - Shows the definition, and beside it state, disks, autostart and metadata of a running machine. No secrets.
 options:
   name: &name
     description:
@@ -443,22 +448,15 @@ ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
 }
 
 
-def result(outcomes: List[Outcome]) -> Dict[str, Any]:
-    """The module's result: every item's, and the diff of those that change."""
-    changing = [outcome for outcome in outcomes if outcome.before != outcome.after]
-    return {
+def result(module: AnsibleModule, outcomes: List[Outcome]) -> Dict[str, Any]:
+    """The module's result: every item's, and in diff mode what changes."""
+    found: Dict[str, Any] = {
         "changed": any(outcome.changed for outcome in outcomes),
         "domains": [outcome.document() for outcome in outcomes],
-        "diff": [
-            {
-                "before_header": "%s (definition)" % outcome.name,
-                "after_header": "%s (definition)" % outcome.name,
-                "before": outcome.before,
-                "after": outcome.after,
-            }
-            for outcome in changing
-        ],
     }
+    if module._diff:
+        found["diff"] = [part for outcome in outcomes for part in outcome.diff()]
+    return found
 
 
 def main() -> None:
@@ -483,8 +481,8 @@ def main() -> None:
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         msg = "%d of %d domains failed: " % (len(errors), len(outcomes)) if len(outcomes) > 1 else ""
-        module.fail_json(msg=msg + "; ".join(errors), **result(outcomes))
-    module.exit_json(**result(outcomes))
+        module.fail_json(msg=msg + "; ".join(errors), **result(module, outcomes))
+    module.exit_json(**result(module, outcomes))
 
 
 if __name__ == "__main__":

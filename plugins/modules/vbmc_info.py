@@ -113,12 +113,21 @@ instances:
     libvirt_sasl_username:
       description: The user to log in to libvirt as.
       type: str
+    libvirt_sasl_password:
+      description: A mask, or empty where there is none.
+      type: str
     kg:
       description: A mask, or empty where there is no BMC key K_g.
       type: str
     owner:
       description: The label that says whose it is.
       type: str
+    worker:
+      description: The worker that answers for it; empty where none does.
+      type: str
+    pid:
+      description: That worker's process id; null where none does.
+      type: int
 daemon:
   description: What the daemon says of itself.
   returned: success

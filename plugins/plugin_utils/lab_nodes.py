@@ -48,6 +48,15 @@ DOMAIN_OPTIONS = (
 )
 """Options of the module domain; a node has each as ``lab_<option>``. Without a default above it is the module's."""
 
+CHOICES: Dict[str, Tuple[str, ...]] = {
+    "state": ("present", "absent", "running", "paused", "shutdown", "destroyed"),
+    "type": ("auto", "kvm", "qemu"),
+    "firmware": ("bios", "efi"),
+    "boot": ("network", "hd", "cdrom"),
+    "graphics": ("none", "vnc", "spice"),
+}
+"""The module's choices, so that a wrong word is told before anything is changed, and with the node's name."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -169,6 +178,17 @@ def _node_problems(
     for variable in ("lab_memory_mb", "lab_vcpus"):
         if not _is_number(_value(own, variable), 1, 1 << 30):
             yield f"node '{name}' has {variable} {_value(own, variable)!r}: give it a whole number above 0"
+    for option, choices in CHOICES.items():
+        value = _value(own, f"lab_{option}")
+        if option == "boot" and isinstance(value, str):
+            value = value.split(",")  # as the module reads a list that is text, in an inventory in INI format
+        for word in value if _is_list(value) else [] if value is None else [value]:
+            if word not in choices:
+                yield f"node '{name}' has lab_{option} {word!r}: give it one of {', '.join(choices)}"
+    for variable, example in (("lab_disks", "size_gb: 20"), ("lab_nics", "network: default")):
+        items = _value(own, variable)
+        if not _is_list(items) or not all(isinstance(item, Mapping) for item in items):
+            yield f"node '{name}' has {variable} {items!r}: give it a list, of which an item is such as '{example}'"
     yield from _bmc_problems(name, own)
 
 
@@ -187,6 +207,10 @@ def _bmc_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
     username = str(_value(own, "bmc_username"))
     if not 1 <= len(username.encode()) <= MAX_USERNAME:
         yield f"node '{name}' has bmc_username '{username}': IPMI takes 1 to {MAX_USERNAME} bytes"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _is_number(value: Any, low: int, high: int) -> bool:

@@ -56,10 +56,29 @@ def test_check_mode_says_what_then_happens(run: Any, state: str, actions: list[s
 
 
 def test_a_new_domain_is_defined_and_its_diff_starts_from_nothing(run: Any) -> None:
-    result = run(xml=XML, state="running")
+    result = run(xml=XML, state="running", _ansible_diff=True)
     assert result["domains"][0]["actions"] == ["define", "start"]
     assert result["diff"][0]["before"] == ""
     assert "<name>n</name>" in result["diff"][0]["after"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_change_of_state_is_in_the_diff(run: Any, check: bool) -> None:
+    (diff,) = run(name="test", state="paused", check=check, _ansible_diff=True)["diff"]
+    assert (diff["before_header"], diff["before"], diff["after"]) == (
+        "test (state and disks)",
+        "state: running\n",
+        "state: paused\n",
+    )
+    definition, state = run(name="test", state="absent", check=check, _ansible_diff=True)["diff"]
+    assert "<name>test</name>" in definition["before"]
+    assert (state["before"], state["after"]) == ("state: running\n", "state: absent\n")
+
+
+def test_what_failed_is_not_in_the_diff_and_without_diff_mode_there_is_none(run: Any) -> None:
+    bad = XML.replace("<os><type>hvm</type></os>", "").replace(">n<", ">bad<")
+    assert run(xml=bad, _ansible_diff=True)["diff"] == []
+    assert "diff" not in run(xml=XML)
 
 
 def test_one_bad_item_hides_nothing_of_the_others(run: Any) -> None:
@@ -87,7 +106,7 @@ def test_the_uuid_of_another_domain_is_refused_naming_both(run: Any) -> None:
 
 def test_passwords_in_xml_are_in_no_output(run: Any) -> None:
     secret = "<devices><graphics type='vnc' passwd='geheim'/></devices></domain>"
-    result = run(xml=XML.replace("</domain>", secret), check=True)
+    result = run(xml=XML.replace("</domain>", secret), check=True, _ansible_diff=True)
     assert result["changed"] is True
     assert "geheim" not in json.dumps(result)
     assert "********" in result["diff"][0]["after"]

@@ -150,6 +150,10 @@ SAME = {
     ),
     "devices that libvirt adds": ("<devices>", "<devices><memballoon model='virtio'/><input type='mouse' bus='ps2'/>"),
     "a sata controller without an index": ("<devices>", "<devices><controller type='sata'/>"),
+    "video memory that libvirt rounds up": (
+        "<devices>",
+        "<devices><video><model type='cirrus' vram='9216' heads='1'/></video>",
+    ),
     "names from a run": (NIC, NIC.replace("<model", "<alias name='net0'/><target dev='vnet3'/><model")),
     "the id of a run": ("<domain type='qemu'>", "<domain type='qemu' id='7'>"),
     "metadata without a namespace": ("<memory", "<metadata><note/></metadata><memory"),
@@ -319,6 +323,27 @@ def test_a_running_machine_is_judged_without_what_only_running_gives_it() -> Non
     wanted = changed("<memory unit='MiB'>64<", "<memory unit='KiB'>65540<")
     assert lay(wanted, live, running=True).differences == ()
     assert [change.path for change in lay(parse(WANTED, "test"), live, running=True).differences] == ["memory"]
+
+
+def test_a_running_machines_cpu_is_judged_by_its_model_and_features() -> None:
+    live = STORED.replace("check='none'", "check='full'")
+    model = "<cpu mode='custom' match='exact' check='partial'><model fallback='allow'>%s</model></cpu>"
+
+    def waiting(cpu: str) -> list[str]:
+        result = lay(changed("<devices>", cpu + "<devices>"), live, running=True)
+        return [change.path for change in result.differences if change.path.startswith("cpu")]
+
+    assert waiting(model % "qemu64") == []
+    assert waiting(model % "kvm64") == ["cpu/model"]
+    assert waiting("<cpu match='minimum'><model>core2duo</model></cpu>") == []
+
+
+def test_nics_of_one_address_stay_in_their_places() -> None:
+    nic = "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>"
+    first, second = (nic.replace("<mac", "<alias name='ua-%d'/><mac" % number) for number in (1, 2))
+    stored = "<domain type='qemu'><name>a</name><devices>%s%s</devices></domain>" % (first, second)
+    wanted = stored.replace(first, "<interface type='user'/>").replace(second, nic)
+    assert lay(parse(wanted, "test"), stored).differences == ()
 
 
 def test_numa_cells_say_how_much_memory_there_is() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import Lab, read_lab
+from ansible_collections.baremetal.lab.plugins.modules.domain import DOMAIN_ARGUMENTS
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import CHOICES, DOMAIN_OPTIONS, Lab, read_lab
 
 
 def lab(
@@ -196,3 +197,23 @@ def test_a_limit_hides_no_collision() -> None:
 )
 def test_only_a_limit_to_some_nodes_makes_a_lab_incomplete(play_hosts: list[str] | None, complete: bool) -> None:
     assert lab({"n1": {}, "n2": {}}, play_hosts=play_hosts).complete is complete
+
+
+def test_what_the_module_domain_would_refuse_is_told_with_the_nodes_name() -> None:
+    own = {"lab_state": "runing", "lab_firmware": "uefi", "lab_boot": ["network", "disk"], "lab_disks": [20]}
+    assert lab({"n1": {**own, "lab_nics": "default"}}).problems == [
+        "node 'n1' has lab_state 'runing': give it one of present, absent, running, paused, shutdown, destroyed",
+        "node 'n1' has lab_firmware 'uefi': give it one of bios, efi",
+        "node 'n1' has lab_boot 'disk': give it one of network, hd, cdrom",
+        "node 'n1' has lab_disks [20]: give it a list, of which an item is such as 'size_gb: 20'",
+        "node 'n1' has lab_nics 'default': give it a list, of which an item is such as 'network: default'",
+    ]
+
+
+def test_a_boot_order_may_be_text_as_in_an_inventory_in_ini_format() -> None:
+    assert lab({"n1": {"lab_boot": "network,hd"}}).problems == []
+
+
+def test_the_choices_and_options_are_those_of_the_module() -> None:
+    for option in DOMAIN_OPTIONS:
+        assert DOMAIN_ARGUMENTS[option].get("choices", []) == list(CHOICES.get(option, ()))

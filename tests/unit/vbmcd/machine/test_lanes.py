@@ -92,7 +92,11 @@ async def test_one_call_after_the_other_needs_one_thread() -> None:
 
 
 async def test_a_tool_that_takes_long_to_open_is_overdue_and_not_queued(door: Door) -> None:
-    subject = Lane("lane", [lambda: door(None)], lambda: None)
+    def opener() -> Tool:
+        door(None)
+        return Tool()
+
+    subject = Lane("lane", [opener], lambda: None)
     with pytest.raises(Overdue):
         await subject.run("a", lambda _: 1, deadline=0.05)
 
