@@ -50,6 +50,21 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@contextmanager
+def no_access(folder: Path) -> Iterator[None]:
+    """This process can't list `folder`, not even if it is root's."""
+    user = os.geteuid()
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    folder.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(mode)
+
+
 def test_what_is_saved_is_loaded(store: Store) -> None:
     store.save([ONE, TWO])
     loaded = Store(store.path).load()
@@ -174,6 +189,32 @@ def test_unfinished_files_are_ignored_and_removed_by_who_has_the_lock(store: Sto
     assert store.load() == Loaded({}, {})
     store.lock()
     assert not unfinished.exists()
+
+
+def test_instances_that_were_moved_away_are_not_taken_for_none(store: Store) -> None:
+    store.save([ONE])
+    folder = store.path / "instances"
+    away = folder.rename(store.path / "away")
+    with pytest.raises(StateError, match=rf"can't read {folder}: No such file .*: put that folder back"):
+        store.load()
+    away.rename(folder)
+    assert store.load().instances == {"one": ONE}
+
+
+def test_instances_that_cannot_be_listed_are_not_taken_for_none(store: Store) -> None:
+    store.save([ONE])
+    folder = store.path / "instances"
+    with no_access(folder), pytest.raises(StateError, match=rf"can't read {folder}: .*: give this user access"):
+        store.load()
+    assert store.load().instances == {"one": ONE}
+
+
+def test_a_folder_that_cannot_be_tidied_is_told(store: Store) -> None:
+    folder = store.path / "boot"
+    folder.rmdir()
+    with pytest.raises(StateError, match=rf"can't read {folder}: No such file"):
+        store.lock()
+    store.close()
 
 
 def test_boot_flags_can_be_saved_by_several_threads(store: Store) -> None:

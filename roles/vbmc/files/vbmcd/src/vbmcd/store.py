@@ -57,6 +57,7 @@ _REMEDIES = {
     errno.EROFS: "mount it writable, or choose another folder with --state-dir",
     errno.EACCES: "give this user access, or choose another folder with --state-dir",
     errno.EPERM: "give this user access, or choose another folder with --state-dir",
+    errno.ENOENT: "put that folder back, or choose another one with --state-dir",
     errno.EISDIR: "move that folder away",
     errno.ENOTDIR: "choose another folder with --state-dir",
 }
@@ -151,10 +152,11 @@ class Store:
 
     def load(self) -> Loaded:
         """Every instance; a file that can't be used breaks its own instance only."""
+        paths = [path for path in _list_folder(self._instances) if path.name.endswith(_SUFFIX)]
         instances: Dict[str, Instance] = {}
         broken: Dict[str, str] = {}
         self._odd_files.clear()
-        for path in sorted(self._instances.glob(f"*{_SUFFIX}")):
+        for path in paths:
             stem = path.name[: -len(_SUFFIX)]
             name = unescape(stem) or stem
             try:
@@ -242,8 +244,9 @@ class Store:
 
     def _remove_unfinished(self) -> None:
         for folder in self._folders():
+            unfinished = [path for path in _list_folder(folder) if path.name.startswith(_TEMPORARY)]
             try:
-                for path in folder.glob(f"{_TEMPORARY}*"):
+                for path in unfinished:
                     path.unlink()
             except OSError as error:
                 raise _failed("tidy", folder, error) from error
@@ -275,6 +278,15 @@ def contradictions(instances: Dict[str, Instance]) -> Dict[str, str]:
             "give it another port with vbmc apply"
         )
     return broken
+
+
+def _list_folder(folder: Path) -> List[Path]:
+    """What is in `folder`, sorted. Path.glob() would take a folder that can't be listed for an empty one."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries)
+    except OSError as error:
+        raise _failed("read", folder, error) from error
 
 
 def _read_json(path: Path) -> object:
