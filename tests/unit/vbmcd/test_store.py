@@ -156,6 +156,58 @@ def test_a_bad_file_with_an_odd_name_can_be_deleted(store: Store) -> None:
     assert not odd.exists()
 
 
+def test_an_instance_in_a_file_with_an_odd_name_is_mended_by_saving_it(store: Store) -> None:
+    store.save([ONE])
+    odd = file_of(store, "one").with_name("one copy.json")
+    odd.write_bytes(file_of(store, "one").read_bytes())
+    assert list(store.load().broken) == ["one copy"]
+    copy = Instance("one copy", "two", 6231)
+    store.save([copy])
+    assert not odd.exists()
+    assert store.load() == Loaded({"one": ONE, "one copy": copy}, {})
+
+
+def test_an_odd_file_beside_the_good_one_goes_when_that_is_saved(store: Store) -> None:
+    instance = Instance("x y", "one", 6230)
+    store.save([instance])
+    odd = file_of(store, "x y").with_name("x y.json")
+    odd.write_bytes(file_of(store, "x y").read_bytes())
+    assert list(store.load().broken) == ["x y"]
+    store.save([instance])
+    assert not odd.exists()
+    assert store.load() == Loaded({"x y": instance}, {})
+
+
+def test_an_odd_file_and_the_good_one_are_deleted_together(store: Store) -> None:
+    store.save([Instance("x y", "one", 6230)])
+    file_of(store, "x y").with_name("x y.json").write_bytes(b"")
+    assert list(store.load().broken) == ["x y"]
+    store.delete(["x y"])
+    assert list((store.path / "instances").iterdir()) == []
+
+
+def test_a_full_disk_keeps_the_file_with_an_odd_name(store: Store) -> None:
+    odd = file_of(store, "x y").with_name("x y.json")
+    odd.write_bytes(b"{}")
+    assert list(store.load().broken) == ["x y"]
+    with full_disk(), pytest.raises(StateError):
+        store.save([Instance("x y", "one", 6230)])
+    assert odd.read_bytes() == b"{}"
+    store.save([Instance("x y", "one", 6230)])
+    assert not odd.exists()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_file_that_turned_out_to_be_named_well_is_kept(store: Store, together: bool) -> None:
+    """A shortened name can't be told from an unreadable file, which goes by the shortened one until it is saved."""
+    well, odd = Instance("x" * 200, "one", 6230), Instance(escape("x" * 200), "two", 6231)
+    file_of(store, well.name).write_bytes(b"")
+    assert list(store.load().broken) == [odd.name]
+    for instances in [[well, odd]] if together else [[well], [odd]]:
+        store.save(instances)
+    assert store.load() == Loaded({well.name: well, odd.name: odd}, {})
+
+
 def test_a_bad_file_with_a_shortened_name_is_told_by_its_own(store: Store) -> None:
     name = "ä" * 200
     file_of(store, name).write_text(json.dumps({**instance_to_file(ONE), "name": name, "port": 0}))

@@ -175,22 +175,31 @@ class Store:
         return Loaded(instances, broken)
 
     def save(self, instances: Iterable[Instance]) -> None:
-        """Write them all durably; where there is no room for all, none is changed."""
-        contents = {self._file(instance.name): _encode(instance_to_file(instance)) for instance in instances}
+        """Write them all durably; where there is no room for all, none is changed.
+
+        Only then goes what was kept for one of them in a file of another name.
+        """
+        saved = {instance.name: instance for instance in instances}
+        contents = {self._file(name): _encode(instance_to_file(instance)) for name, instance in saved.items()}
         self._write(self._instances, contents)
+        # An unreadable file goes by its shortened name until the instance is saved that it belongs to.
+        self._odd_files = {name: path for name, path in self._odd_files.items() if path not in contents}
+        odd = [name for name in saved if name in self._odd_files]
+        for name in odd:
+            _remove(self._odd_files[name])
+            del self._odd_files[name]
+        if odd:
+            _sync_folder(self._instances)
 
     def delete(self, names: Iterable[str]) -> None:
         """Forget instances and their records; unknown names are fine."""
         found = False
         for name in names:
-            for path in (self._file(name), *(self._record_file(name, record) for record in RECORDS)):
-                try:
-                    path.unlink()
-                    found = True
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    raise _failed("remove", path, error) from error
+            paths = [self._file(name), *(self._record_file(name, record) for record in RECORDS)]
+            if name in self._odd_files:
+                paths.append(self._odd_files[name])
+            for path in paths:
+                found = _remove(path) or found
             self._odd_files.pop(name, None)
         if found:
             for folder in self._folders():
@@ -217,7 +226,7 @@ class Store:
         return (*self._records.values(), self._instances)
 
     def _file(self, name: str) -> Path:
-        return self._odd_files.get(name) or self._instances / f"{escape(name)}{_SUFFIX}"
+        return self._instances / f"{escape(name)}{_SUFFIX}"
 
     def _record_file(self, name: str, record: str) -> Path:
         return self._records[record] / f"{escape(name)}{_SUFFIX}"
@@ -287,6 +296,17 @@ def _list_folder(folder: Path) -> List[Path]:
             return sorted(Path(entry.path) for entry in entries)
     except OSError as error:
         raise _failed("read", folder, error) from error
+
+
+def _remove(path: Path) -> bool:
+    """Whether there was such a file."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _failed("remove", path, error) from error
+    return True
 
 
 def _read_json(path: Path) -> object:
