@@ -23,6 +23,8 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: Dict[str, Kept] = {}
+        self._locks: Dict[str, asyncio.Lock] = {}
+        """By instance: what was asked to be stored last has to be on disk last."""
 
     def load(self, names: Iterable[str]) -> None:
         self._kept = {name: self._load(name) for name in names}
@@ -41,10 +43,14 @@ class Records:
 
     async def keep(self, name: str, record: str, data: bytes) -> None:
         """Store a record durably; nothing for an instance that is not known (any more). Raises StateError."""
-        if name not in self._kept:
-            return
-        await asyncio.to_thread(self._store.save_record, name, record, data)
-        self._kept[name][record] = data
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if name not in self._kept:
+                return
+            await asyncio.to_thread(self._store.save_record, name, record, data)
+            self._kept[name][record] = data
 
-    def forget(self, name: str) -> None:
-        self._kept.pop(name, None)
+    async def forget(self, name: str) -> None:
+        """Its records are to be deleted next: none that is being stored may come after that."""
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            self._kept.pop(name, None)
+        self._locks.pop(name, None)
