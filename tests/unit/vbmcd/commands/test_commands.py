@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -156,6 +157,17 @@ async def test_a_start_that_used_an_override_is_told_as_done_though_that_can_not
         BootOverride(BootDevice.NETWORK),
         None,
     ]
+
+
+async def test_flags_that_are_set_while_the_machine_starts_are_for_the_next_start(board: Board) -> None:
+    await board.ask(CHASSIS, 0x08, "058008000000")
+    board.machine.gate = asyncio.Event()
+    cycle = asyncio.ensure_future(board.ask(CHASSIS, 0x02, "02"))
+    await asyncio.sleep(0)
+    assert await board.ask(CHASSIS, 0x08, "058004000000") == "00"
+    board.machine.gate.set()
+    assert await cycle == "00"
+    assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 05 80 04 00 00 00"
 
 
 async def test_an_override_taken_back_is_not_used(board: Board) -> None:

@@ -57,12 +57,14 @@ async def by_watchdog(bmc: Bmc, action: Action) -> None:
 
 
 async def _act(bmc: Bmc, action: Action) -> None:
-    override = bmc.boot.flags.override()
+    flags = bmc.boot.flags
+    override = flags.override()
     if override is not None and override.persistent:
         # A persistent device already stands in the machine's own definition.
         override = None
     used = await bmc.machine.control(action, override)
-    if used:
+    # Flags that were set while the machine started are for the next start.
+    if used and bmc.boot.flags == flags:
         bmc.boot.use_up()
         await keep_boot(bmc)
     bmc.journal.controlled(action, override if used else None)
