@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from vbmcd.log import LineFormatter
+from vbmcd.log import LineFormatter, configure
 
 
 def formatted(message: str, **fields: object) -> str:
@@ -26,3 +26,15 @@ def test_no_value_can_forge_a_line_or_a_field() -> None:
     assert line.count("\n") == 0
     assert r'user="x\" result=ok"' in line
     assert r'name="a\nb"' in line
+
+
+def test_who_did_what_is_told_however_quiet_the_log_is() -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure("error")
+        assert logging.getLogger("vbmcd.audit").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("vbmcd.worker").isEnabledFor(logging.INFO)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -50,3 +50,5 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Who did what to a machine is told at every level.
+    logging.getLogger("vbmcd.audit").setLevel(logging.INFO)
