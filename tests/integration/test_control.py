@@ -155,6 +155,30 @@ def test_a_corrupt_file_disables_its_instance_until_it_is_mended(vbmcd: Vbmcd) -
     assert answers(ports["a"])
 
 
+def test_what_is_served_and_what_is_listed_agree_after_a_delete_that_failed(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    file = vbmcd.state / "instances" / "a.json"
+    content = file.read_bytes()
+    file.unlink()
+    file.mkdir()
+    assert vbmcd.vbmc("delete", "a").returncode == 1
+    assert vbmcd.status("a")["status"] == "error"
+    eventually(lambda: not _is_bound(port), 2, "what is listed as an error is not served")
+    file.rmdir()
+    file.write_bytes(content)
+    vbmcd.ask("reload")
+    assert answers(port)
+
+
+def _is_bound(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def test_sighup_breaks_and_changes_nothing_that_is_right(vbmcd: Vbmcd) -> None:
     port = vbmcd.serve("a", **NO_MACHINE)
     workers = vbmcd.workers()

@@ -19,7 +19,7 @@ from vbmcd.config import Instance, User
 from vbmcd.control.protocol import Request, parse_apply, parse_names
 from vbmcd.documents import State, instance_to_document
 from vbmcd.endpoints import Endpoint
-from vbmcd.errors import Conflict, refusal
+from vbmcd.errors import Conflict, StateError, refusal
 from vbmcd.store import Store
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.records import Records
@@ -47,12 +47,15 @@ class Service:
     async def load(self) -> None:
         """Read the state folder and serve what it says: at start, and on SIGHUP."""
         async with self._lock:
-            loaded = await asyncio.to_thread(self._store.load)
-            self._instances, self._broken = dict(loaded.instances), dict(loaded.broken)
-            for name, reason in self._broken.items():
-                log.error(reason, extra={"fields": {"instance": name}})
-            self._records.load(self._instances)
-            await self._converge()
+            await self._read()
+
+    async def _read(self) -> None:
+        loaded = await asyncio.to_thread(self._store.load)
+        self._instances, self._broken = dict(loaded.instances), dict(loaded.broken)
+        for name, reason in self._broken.items():
+            log.error(reason, extra={"fields": {"instance": name}})
+        self._records.load(self._instances)
+        await self._converge()
 
     async def handle(self, request: Request) -> Result:
         """Carry a control request out. Raises VbmcError."""
@@ -121,19 +124,26 @@ class Service:
         saved = [change.after for change in changed if change.after is not None]
         deleted = [change.name for change in changed if change.after is None]
         await asyncio.to_thread(self._store.save, saved)
-        for change in changed:
-            self._broken.pop(change.name, None)
+        for instance in saved:
+            self._broken.pop(instance.name, None)
         self._instances.update({instance.name: instance for instance in saved})
         self._records.know(instance.name for instance in saved)
         for name in deleted:
+            await self._records.forget(name)
+        try:
+            await asyncio.to_thread(self._store.delete, deleted)
+        except StateError:
+            # Some may be gone and some not: what is known and served becomes what is there.
+            await self._read()
+            raise
+        for name in deleted:
             self._instances.pop(name, None)
-            self._records.forget(name)
-        await asyncio.to_thread(self._store.delete, deleted)
+            self._broken.pop(name, None)
+        await self._converge()
         for change in changed:
             log.info(
                 "an instance changed", extra={"fields": {"instance": change.name, "actions": ",".join(change.actions)}}
             )
-        await self._converge()
 
     async def _converge(self) -> None:
         served = {n: i for n, i in self._instances.items() if i.active and n not in self._broken}
