@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -137,6 +138,28 @@ def test_without_its_spawner_the_daemon_begins_anew(vbmcd: Vbmcd) -> None:
     login_seconds(port)
     # All that was started belongs to the daemon of today.
     eventually(lambda: len(vbmcd.processes()) == 4, 5, "supervisor, spawner and two workers")
+
+
+def test_a_spawner_that_hangs_is_ended_and_the_daemon_begins_anew(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    os.kill(vbmcd.spawner(), signal.SIGSTOP)
+    os.kill(vbmcd.worker_of("a"), signal.SIGKILL)
+    eventually(lambda: "starts itself again" in vbmcd.log, 5, "the daemon begins anew")
+    with Console(port) as console:
+        assert console.login(timeout=5).request(*STATUS)[0] == 0
+    assert vbmcd.stop() < 5
+
+
+def test_a_worker_for_which_there_is_no_room_is_started_once_there_is(vbmcd: Vbmcd) -> None:
+    port, worker = vbmcd.serve("a", **NO_MACHINE), vbmcd.worker_of("a")
+    # Root is exempt from the limit of processes, but not from that of open files: the worker's channel finds no room.
+    soft, hard = resource.prlimit(vbmcd.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(vbmcd.pid, resource.RLIMIT_NOFILE, (3, hard))
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: "a worker can't be started" in vbmcd.log, 5, "the attempt fails")
+    resource.prlimit(vbmcd.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    with Console(port) as console:
+        assert console.login(timeout=5).request(*STATUS)[0] == 0
 
 
 @pytest.mark.parametrize("workers", ["2", "instance"])

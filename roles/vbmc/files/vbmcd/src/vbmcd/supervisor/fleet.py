@@ -63,7 +63,7 @@ class Fleet:
         self._workers: Optional[Workers] = None
 
     def start(self, workers: Workers) -> None:
-        """Start the shared workers. Raises OSError when the spawner is gone."""
+        """Start the shared workers."""
         self._workers = workers
         if isinstance(self._placement, int):
             for number in range(1, self._placement + 1):

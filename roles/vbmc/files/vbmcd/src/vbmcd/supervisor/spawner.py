@@ -12,13 +12,14 @@ supervisor's main thread, whatever becomes of the spawner.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import signal
 import socket
 from dataclasses import asdict, dataclass
-from typing import Callable
+from typing import Callable, Optional
 
 from vbmcd import process
 
@@ -35,6 +36,8 @@ class WorkerSpec:
 WorkerMain = Callable[[WorkerSpec, socket.socket], None]
 
 _MAX_REQUEST = 4096
+ANSWER_SECONDS = 1.0
+"""A fork takes some milliseconds; the supervisor's loop waits for it."""
 
 
 class Spawner:
@@ -57,14 +60,25 @@ class Spawner:
             release()
             _serve(theirs, supervisor, main)
         theirs.close()
+        self._socket.settimeout(ANSWER_SECONDS)
 
     def spawn(self, spec: WorkerSpec, channel: socket.socket) -> int:
-        """Fork a worker that holds `channel`; its pid. Raises OSError when the spawner is gone."""
-        socket.send_fds(self._socket, [json.dumps(asdict(spec)).encode()], [channel.fileno()])
-        answer = self._socket.recv(64)
+        """Fork a worker that holds `channel`; its pid. Raises OSError when there is no room for one, or no spawner.
+
+        A spawner that does not answer is ended: whoever watches fileno() has to begin anew.
+        """
+        try:
+            socket.send_fds(self._socket, [json.dumps(asdict(spec)).encode()], [channel.fileno()])
+            answer = self._socket.recv(64)
+        except socket.timeout:
+            os.kill(self.pid, signal.SIGKILL)
+            raise ConnectionResetError(errno.ETIMEDOUT, "the spawner does not answer") from None
         if not answer:
-            raise ConnectionResetError("the spawner is gone")
-        return int(answer)
+            raise ConnectionResetError(errno.ECONNRESET, "the spawner is gone")
+        number = int(answer)
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
+        return number
 
     def fileno(self) -> int:
         """Readable when the spawner has ended."""
@@ -81,15 +95,27 @@ def _serve(requests: socket.socket, supervisor: int, main: WorkerMain) -> None:
         data, descriptors, _flags, _address = socket.recv_fds(requests, _MAX_REQUEST, 1)
         if not data:
             os._exit(0)
-        intermediate = os.fork()
+        intermediate = _fork(requests)
         if intermediate == 0:
             _fork_worker(requests, supervisor, main, WorkerSpec(**json.loads(data)), descriptors[0])
         os.close(descriptors[0])
-        os.waitpid(intermediate, 0)
+        if intermediate:
+            os.waitpid(intermediate, 0)
+
+
+def _fork(requests: socket.socket) -> Optional[int]:
+    """fork(2); where there is no room for a process the answer is the error, as a negative number, and this None."""
+    try:
+        return os.fork()
+    except OSError as error:
+        requests.send(str(-(error.errno or errno.EAGAIN)).encode())
+        return None
 
 
 def _fork_worker(requests: socket.socket, supervisor: int, main: WorkerMain, spec: WorkerSpec, descriptor: int) -> None:
-    worker = os.fork()
+    worker = _fork(requests)
+    if worker is None:
+        os._exit(1)
     if worker:
         requests.send(str(worker).encode())
         os._exit(0)

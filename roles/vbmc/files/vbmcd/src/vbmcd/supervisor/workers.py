@@ -17,7 +17,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Awaitable, Callable, Dict, List, Optional
+from typing import Awaitable, Callable, Dict, List, Optional, Tuple
 
 import zmq
 import zmq.asyncio
@@ -34,6 +34,8 @@ CHECK_SECONDS = 0.25
 EARLY_SECONDS = 2.0
 """A worker that lives shorter than this counts as dying at start; only then is there a delay."""
 MAX_DELAY = 10.0
+RETRY_SECONDS = 1.0
+"""Between two attempts to start a worker for which there was no room."""
 STOP_SECONDS = 4.0
 """What a worker has to finish the commands under way, within the 5 s of the whole daemon."""
 
@@ -89,7 +91,7 @@ class Workers:
         return slot.process if slot else None
 
     def start(self, name: str) -> None:
-        """Start a worker unless it is there. Raises OSError when the spawner is gone."""
+        """Start a worker unless it is there; one that can't be started is tried again until it can."""
         if name not in self._slots:
             self._slots[name] = Slot(name)
             self._spawn(self._slots[name])
@@ -177,19 +179,32 @@ class Workers:
         slot.restart = None
         slot.generation += 1
         identity = f"{slot.name}.{slot.generation}"
+        try:
+            pid, ours = self._fork(WorkerSpec(identity, f"ipc://{self._path}"))
+        except OSError as error:
+            slot.restart = self._loop.call_later(RETRY_SECONDS, self._spawn, slot)
+            fields = {"worker": slot.name, "reason": error.strerror or str(error)}
+            log.error(
+                "a worker can't be started; raise the limits of processes or of open files", extra={"fields": fields}
+            )
+            return
+        now = self._loop.time()
+        slot.process = Process(identity, pid, ours, born=now, heard=now)
+        self._loop.add_reader(ours.fileno(), self._ended, slot, slot.process)
+        log.info("a worker starts", extra={"fields": {"worker": slot.name, "pid": pid}})
+
+    def _fork(self, spec: WorkerSpec) -> Tuple[int, socket.socket]:
+        """The worker's pid, and our end of its channel. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            pid = self._spawner.spawn(WorkerSpec(identity, f"ipc://{self._path}"), theirs)
+            pid = self._spawner.spawn(spec, theirs)
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
         ours.setblocking(False)
-        now = self._loop.time()
-        slot.process = Process(identity, pid, ours, born=now, heard=now)
-        self._loop.add_reader(ours.fileno(), self._ended, slot, slot.process)
-        log.info("a worker starts", extra={"fields": {"worker": slot.name, "pid": pid}})
+        return pid, ours
 
     def _ended(self, slot: Slot, process: Process) -> None:
         """The channel ended: the process is dead, or about to be."""
