@@ -116,6 +116,49 @@ async def test_a_tool_that_does_not_open_fails_the_call_and_is_tried_again() -> 
     assert await subject.run("a", lambda _: 2, deadline=5) == 2
 
 
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """As a process limit does: the next `times` threads of a lane don't start."""
+    start, refusals = threading.Thread.start, iter(range(times))
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "lane" and next(refusals, None) is not None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+
+async def test_a_thread_that_does_not_start_fails_the_call_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_threads(monkeypatch, 1)
+    subject, ran, both = lane(2), [], threading.Barrier(2)
+    with pytest.raises(Busy, match="lane: .*can't start new thread"):
+        await subject.run("a", lambda _: ran.append(1), deadline=5)
+    await asyncio.wait_for(subject.drain(60), 5)
+    # Two at once, so that both threads have to be there.
+    await asyncio.gather(*(subject.run(key, lambda _: both.wait(5), deadline=10) for key in "ab"))
+    assert ran == []
+    subject.close()
+    await asyncio.wait_for(asyncio.to_thread(subject.join), 5)
+
+
+async def test_a_call_that_comes_while_its_thread_ends_needs_no_other_thread(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowToClose(Tool):
+        def close(self) -> None:
+            door(None)
+
+    monkeypatch.setattr(lanes, "_IDLE_SECONDS", 0.01)
+    subject = Lane("lane", [SlowToClose], lambda: None)
+    first = await subject.run("a", lambda tool: tool, deadline=5)
+    await asyncio.to_thread(door.entered.wait, 5)
+    refuse_threads(monkeypatch, 1)
+    second = asyncio.ensure_future(subject.run("a", lambda tool: tool, deadline=5))
+    await asyncio.sleep(0)
+    door.opened.set()
+    assert await second is not first
+
+
 async def test_threads_end_when_idle_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "_IDLE_SECONDS", 0.01)
     subject = lane(1)

@@ -65,14 +65,15 @@ class Lane:
 
         `key` names what the call works on: while an earlier call for it is overdue, or every thread is, Busy
         is raised at once. Overdue is raised `deadline` seconds after the call (a `patient` one: after it left
-        the queue, however long that took), and Busy if it was still queued then; that one never runs.
+        the queue, however long that took), and Busy if it was still queued then; that one never runs. Nor does
+        one that needs another thread while the system refuses to start any: Busy at once.
         """
         self._refuse(key)
         job = _Job(function)
+        self._submit(job)
         future = asyncio.wrap_future(job.future)
         self._pending.add(future)
         future.add_done_callback(self._ended)
-        self._submit(job)
         began = time.monotonic()
         left = deadline
         while left > 0:
@@ -131,19 +132,33 @@ class Lane:
 
     def _submit(self, job: _Job[Any]) -> None:
         with self._changed:
-            self._jobs.append(job)
-            if self._idle >= len(self._jobs):
+            if self._idle > len(self._jobs):
                 self._changed.notify()
-            else:
+            elif self._openers:
                 self._start_thread()
+            self._jobs.append(job)
 
     def _start_thread(self) -> None:
-        if self._openers:
-            self._idle += 1
-            opener = self._openers.pop()
-            threading.Thread(target=self._work, args=(opener,), name=self._name, daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(self._openers[-1],), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # a limit on processes or memory
+            raise Busy(f"{self._name}: no thread for the call ({error})") from None
+        self._openers.pop()
+        self._idle += 1
 
     def _work(self, opener: Callable[[], Tool]) -> None:
+        while True:
+            self._serve(opener)
+            with self._changed:
+                if not self._jobs:
+                    self._openers.append(opener)
+                    self._changed.notify_all()
+                    return
+                self._idle += 1  # for what came while the tool was being closed
+
+    def _serve(self, opener: Callable[[], Tool]) -> None:
+        """Do what there is to do, until there has been nothing for a while."""
         tools: List[Tool] = []
 
         def handle() -> Any:
@@ -162,11 +177,6 @@ class Lane:
             del job, resolve  # they may hold what must not live on in an idle thread
         for tool in tools:
             tool.close()
-        with self._changed:
-            self._openers.append(opener)
-            self._changed.notify_all()
-            if self._jobs:  # came while the tool was being closed
-                self._start_thread()
 
     def _next(self) -> Optional[_Job[Any]]:
         with self._changed:
