@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -15,8 +16,9 @@ import pytest
 
 from rig.waiting import eventually_async
 from vbmcd.config import Connection
-from vbmcd.machine import libvirt_actions
+from vbmcd.machine import libvirt_actions, libvirt_link
 from vbmcd.machine.base import Action, BootDevice, BootOverride, Busy, MachineError, Unsupported, WrongState
+from vbmcd.machine.libvirt_connection import EventConnection
 from vbmcd.machine.libvirt_link import LibvirtLink, LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
 
@@ -170,6 +172,55 @@ async def test_no_libvirt_at_all_is_busy_and_quick(pool: LinkPool, tmp_path: Pat
         with pytest.raises(Busy):
             await question()
         assert time.monotonic() - began < 0.2
+
+
+def refuse_thread(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As a process limit does: the next thread of this name doesn't start."""
+    start, refusals = threading.Thread.start, iter([name])
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == name and next(refusals, None):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+
+async def test_an_attempt_to_connect_without_a_thread_is_repeated(
+    pool: LinkPool, connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_thread(monkeypatch, "libvirt-connect")
+    link = pool.acquire(connection)
+    with pytest.raises(Busy, match="is away"):
+        await LibvirtMachine(link, "one").is_on()
+    assert "can't start new thread" in caplog.text
+    await eventually_async(lambda: _connected(link), 5, "the link connects")
+    assert await LibvirtMachine(link, "one").is_on()
+
+
+async def _connected(link: LibvirtLink) -> bool:
+    return link.connected
+
+
+async def test_a_connection_without_a_thread_to_close_it_is_closed_later(
+    pool: LinkPool, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = threading.Event()
+
+    class Watched(EventConnection):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    monkeypatch.setattr(libvirt_link, "EventConnection", Watched)
+    assert await LibvirtMachine(pool.acquire(connection), "one").is_on()
+    refuse_thread(monkeypatch, "libvirt-close")
+    pool.release(connection)
+    await eventually_async(lambda: _is_set(closed), 5, "the connection is closed")
+
+
+async def _is_set(event: threading.Event) -> bool:
+    return event.is_set()
 
 
 async def test_a_link_is_shared_and_closed_with_its_last_user(pool: LinkPool, connection: Connection) -> None:

@@ -288,7 +288,10 @@ class LibvirtLink:
             else:
                 _tell(loop, deliver, opened)
 
-        threading.Thread(target=work, name="libvirt-connect", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="libvirt-connect", daemon=True).start()
+        except RuntimeError as error:  # a limit on processes or memory: a failed attempt like any other
+            failed(Busy(f"libvirt at {settings.uri} is away: no thread to connect in ({error})"))
         return future
 
     def _lost(self, live: _Live) -> None:
@@ -320,7 +323,14 @@ class LibvirtLink:
             opened.close()
             _tell(loop, closed)
 
-        threading.Thread(target=close, name="libvirt-close", daemon=True).start()
+        def start() -> None:
+            try:
+                threading.Thread(target=close, name="libvirt-close", daemon=True).start()
+            except RuntimeError as error:  # a limit on processes or memory
+                _log.debug("libvirt at %s: no thread to close a connection in yet (%s)", self.uri, error)
+                loop.call_later(_BACKOFF[1], start)
+
+        start()
 
     def _closed(self) -> None:
         self._abandoned -= 1
