@@ -70,7 +70,8 @@ class Lab:
         env = {"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
         done = self.sandbox.run(*command, f"baremetal.lab.{playbook}", *arguments, env=env, check=check)
         assert check or done.returncode != 0
-        assert PASSWORD not in done.stdout + done.stderr
+        for unwanted in (PASSWORD, "[WARNING]", "[DEPRECATION"):
+            assert unwanted not in done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def status(self, name: str) -> list[str]:
@@ -179,6 +180,23 @@ def test_a_limit_brings_up_the_nodes_that_it_names(lab: Lab) -> None:
     lab.play("tear_down", "--limit", "hv,labtest-1")
     assert lab.virsh("list", "--all", "--name") == "labtest-2"
     assert lab.status("labtest-2")[-1] == "off"
+
+
+def test_a_lab_takes_no_bmc_from_another_lab(lab: Lab) -> None:
+    lab.play("bring_up")
+    second = deepcopy(INVENTORY)
+    second["all"]["vars"]["lab_name"] = "second"
+    second["nodes"]["hosts"] = {"labtest-1": {"lab_domain": "second-1"}}
+    told = lab.play("bring_up", "--tags", "nodes", inventory=second, check=False)
+    assert "labtest-1 (of the lab labtest)" in told
+    assert "second-1" not in lab.virsh("list", "--all", "--name").split()
+
+    second["nodes"]["hosts"] = {"second-1": {}}
+    lab.play("bring_up", "--tags", "nodes", inventory=second)
+    assert lab.status("labtest-1")[-1] == "off"
+    lab.play("tear_down", inventory=second)
+    assert lab.virsh("list", "--all", "--name").split() == ["labtest-1", "labtest-2"]
+    assert lab.status("labtest-1")[-1] == "off"
 
 
 def test_check_mode_on_a_machine_without_a_lab_changes_nothing(lab: Lab) -> None:
