@@ -38,7 +38,7 @@ class ScriptedMachine:
         self.fails: MachineError | None = None
         """Raised by whatever is asked next and later."""
         self.gate: asyncio.Event | None = None
-        """What control() waits for, if a test wants it to take its time."""
+        """What control() and system_uuid() wait for, if a test wants them to take their time."""
         self.load = Statistics()
         """What statistics() answers."""
         self.observer: Callable[[bool], None] | None = None
@@ -73,6 +73,8 @@ class ScriptedMachine:
 
     async def system_uuid(self) -> uuid.UUID:
         self._note("system_uuid")
+        if self.gate:
+            await self.gate.wait()
         return self.uuid
 
     async def statistics(self) -> Statistics:

@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 
 from rig.machine import ScriptedMachine
-from rig.packets import ConsolePackets
+from rig.packets import ConsolePackets, sessionless
 from vbmcd.commands.bmc import Bmc
 from vbmcd.config import Instance, User
 from vbmcd.rmcp.engine import Engine
-from vbmcd.worker.endpoint import MAX_RUNNING, Endpoint
+from vbmcd.worker.endpoint import MAX_RUNNING, MAX_STRANGERS, Endpoint
 from vbmcd.worker.repeats import KEEP_SECONDS
 from vbmcd.worker.udp import UdpSocket
 
@@ -159,6 +159,17 @@ async def test_too_many_commands_at_a_time_are_told_that_the_node_is_busy(served
         # Of different data, so that none is taken for a repeat: four actions, and the unused bits of the byte.
         client.sock.send(client.console.request(*CONTROL, bytes((number % 4 | number // 4 << 4,))))
     assert await client.command(CONTROL, RESET) == "c0"
+    served.machine.gate.set()
+
+
+async def test_strangers_can_not_keep_out_who_has_logged_in(served: Served) -> None:
+    client = await served.client()
+    served.machine.gate = asyncio.Event()
+    for _turn in range(3 * MAX_STRANGERS):
+        client.sock.send(sessionless(0x06, 0x37))
+    busy = [await client.receive() for _turn in range(2 * MAX_STRANGERS)]
+    assert {datagram[-2] for datagram in busy} == {0xC0}, "no more than so many of theirs run at a time"
+    assert (await client.command(STATUS))[:2] == "00"
     served.machine.gate.set()
 
 

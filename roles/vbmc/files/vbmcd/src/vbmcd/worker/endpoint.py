@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 MAX_RUNNING = 64
 """Commands of one BMC that may run at a time; node busy (C0h) beyond."""
+MAX_STRANGERS = 8
+"""The same for those who have not logged in: they must not keep out who has."""
 
 
 class Endpoint:
@@ -39,6 +41,7 @@ class Endpoint:
         self._sock = sock
         self._loop = loop
         self._running = Background()
+        self._strangers = Background()
         self._repeats = Repeats()
         bmc.transmit = self._transmit
         loop.add_reader(sock.fileno(), self._readable)
@@ -99,12 +102,15 @@ class Endpoint:
         if command is None or message.lun:
             self._answer(request, peer, bytes((Code.INVALID_FOR_LUN if command else Code.INVALID_COMMAND,)))
             return
-        if len(self._running) >= MAX_RUNNING:
+        running, limit = (
+            (self._running, MAX_RUNNING) if request.session is not None else (self._strangers, MAX_STRANGERS)
+        )
+        if len(running) >= limit:
             self._answer(request, peer, bytes((Code.NODE_BUSY,)))
             return
         if command.changes_state and request.session is not None and self._is_repeat(request, peer):
             return
-        self._running.start_at_once(self._run(command, request, peer))
+        running.start_at_once(self._run(command, request, peer))
 
     def _is_repeat(self, request: Request, peer: Peer) -> bool:
         """Whether the client has asked for this before: then it gets the answer of that, now or when there is one."""
