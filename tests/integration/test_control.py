@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -293,7 +294,42 @@ def test_the_daemon_in_the_background_is_ready_when_its_command_ends() -> None:
     assert time.monotonic() - began < 5
     second = subprocess.run(command, env=vbmcd.env, check=False, timeout=15, capture_output=True, text=True)
     assert second.returncode == 1 and f"process id {pid} serves it" in second.stderr
+    log = vbmcd.state / "vbmcd.log"
+    assert "vbmcd is ready" in log.read_text() and mode(log) == 0o600
     vbmcd.ask("shutdown")
     eventually(lambda: not alive([pid]), 5, "shutdown ends it")
+    vbmcd.socket.mkdir(parents=True)
+    third = subprocess.run(command, env=vbmcd.env, check=False, timeout=15, capture_output=True, text=True)
+    assert third.returncode == 1 and f"{vbmcd.socket} is in the way" in third.stderr
+    vbmcd.socket.rmdir()
     with vbmcd:
         pass
+
+
+@pytest.mark.parametrize("option", ["--workers=0", "--workers=many", "--boot-flag-timeout=-1"])
+def test_an_option_that_makes_no_sense_is_named_with_what_would(vbmcd: Vbmcd, option: str) -> None:
+    command = [*vbmcd.command_line(), option]
+    done = subprocess.run(command, env=vbmcd.env, check=False, timeout=15, capture_output=True, text=True)
+    name, _is, value = option.partition("=")
+    assert done.returncode == 2 and f"argument {name}: {value!r} is " in done.stderr
+
+
+def test_at_the_limit_of_open_files_surplus_instances_are_in_error_and_the_daemon_goes_on() -> None:
+    with Vbmcd(workers="1") as vbmcd:
+        resource.prlimit(vbmcd.pid, resource.RLIMIT_NOFILE, (100, 100))
+        result = vbmcd.apply(*({"name": f"n{number}", "state": "started", **NO_MACHINE} for number in range(60)))
+        errors = [one["error"] for one in result["instances"] if one["error"]]
+        assert 0 < len(errors) < 60 and all("limit of open files" in error for error in errors)
+        for _turn in range(20):
+            assert len(vbmcd.ask("list")["instances"]) == 60
+
+
+def test_a_socket_that_another_daemon_made_meanwhile_stays(vbmcd: Vbmcd) -> None:
+    vbmcd.socket.unlink()
+    other = socket.socket(socket.AF_UNIX)
+    other.bind(str(vbmcd.socket))
+    os.kill(vbmcd.pid, signal.SIGTERM)
+    vbmcd.stop()
+    assert vbmcd.socket.exists()
+    other.close()
+    vbmcd.socket.unlink()

@@ -11,10 +11,11 @@ import logging
 import math
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional
 
 from vbmcd import __version__, log, paths, process
 from vbmcd.errors import VbmcError
@@ -23,6 +24,8 @@ from vbmcd.supervisor.placement import Placement, parse_placement
 
 if TYPE_CHECKING:
     from vbmcd.supervisor.spawner import Spawner
+
+READY = b"1"
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help=f"default: {paths.state_dir()}")
     parser.add_argument("--socket", type=Path, metavar="FILE", help=f"control socket; default: {paths.socket_path()}")
     parser.add_argument(
-        "--workers", type=parse_placement, default="auto", metavar="N",
+        "--workers", type=_placement, default="auto", metavar="N",
         help="auto (one a core, at most 4), a number, or instance (a process per BMC); default: auto",
     )  # fmt: skip
     parser.add_argument(
@@ -65,37 +68,45 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
     )
 
 
+def _placement(text: str) -> Placement:
+    try:
+        return parse_placement(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto, instance or a number from 1 to 64") from None
+
+
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
-        raise ValueError
-    return seconds
+    with suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: give 0 or more")
 
 
-def daemonize() -> int:
-    """Leave the terminal: two forks and a session between (setsid(2)).
+def daemonize(log_file: Path) -> int:
+    """Leave the terminal for `log_file`: two forks and a session between (setsid(2)).
 
-    The first process stays until the daemon says through the returned descriptor that it is ready, and
-    ends with 1 if it ends without that; what it has to say until then goes to the terminal.
+    The first process stays until the daemon says through the returned descriptor that it is ready, or why not.
     """
     ready, told = os.pipe()
     if os.fork():
         os.close(told)
-        os._exit(0 if os.read(ready, 1) else 1)
+        said = os.read(ready, 4096)
+        if said != READY:
+            print(said.decode() or f"vbmcd: it ended at once: see {log_file}", file=sys.stderr, flush=True)
+        os._exit(0 if said == READY else 1)
     os.close(ready)
     os.setsid()
     if os.fork():
         os._exit(0)
+    log_to = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for standard in (1, 2):
+        os.dup2(log_to, standard)
     return told
 
 
-def tell_ready(descriptor: int) -> None:
-    """Let the first process end well, and let go of the terminal."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    os.write(descriptor, b"1")
-    os.close(descriptor)
+def tell_ready(told: int) -> None:
+    os.write(told, READY)
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -115,10 +126,20 @@ def start(options: Options) -> int:
     paths.check_socket_path(paths.workers_socket(socket))
     store = Store(options.state_dir)
     store.lock(str(socket))
-    told = None
-    if not options.foreground:
-        told = daemonize()
-        store.lock(str(socket))
+    if options.foreground:
+        return serve(options, store, socket, lambda: None)
+    told = daemonize(store.path / paths.LOG_FILE)
+    store.lock(str(socket))
+    try:
+        return serve(options, store, socket, partial(tell_ready, told))
+    except VbmcError as error:
+        with suppress(OSError):  # the first process has gone once it was told 'ready'
+            os.write(told, f"vbmcd: {error}".encode())
+        raise
+
+
+def serve(options: Options, store: Store, socket: Path, on_ready: Callable[[], None]) -> int:
+    """Fork the spawner, then run the supervisor until it is told to stop."""
     # Imported this late so that a second daemon, which only says who is first, costs little.
     from vbmcd.rmcp.warm import warm_up
     from vbmcd.supervisor.spawner import Spawner
@@ -128,7 +149,7 @@ def start(options: Options) -> int:
     process.raise_file_limit()
     warm_up()
     spawner = Spawner(partial(worker_main, boot_flag_timeout=options.boot_flag_timeout), release=store.close)
-    if not asyncio.run(_run(options, store, socket, spawner, told)):
+    if not asyncio.run(_run(options, store, socket, spawner, on_ready)):
         # Without its spawner it can't start a worker again, nor fork another beside ZMQ's threads. So it
         # begins anew: same pid, same options, the instances from the state folder.
         logger.critical("the spawner died: vbmcd starts itself again")
@@ -137,13 +158,9 @@ def start(options: Options) -> int:
     return 0
 
 
-async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, told: Optional[int]) -> bool:
+async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, on_ready: Callable[[], None]) -> bool:
     """False when the spawner was lost."""
     from vbmcd.supervisor.main import Supervisor
-
-    def on_ready() -> None:
-        if told is not None:
-            tell_ready(told)
 
     supervisor = Supervisor(store, socket, options.placement, spawner)
     await supervisor.run(on_ready)

@@ -21,6 +21,8 @@ from vbmcd.errors import InvalidRequest
 SYSTEM_STATE_DIR = Path("/var/lib/vbmcd")
 SYSTEM_SOCKET = Path("/run/vbmcd/control.sock")
 SOCKET_VARIABLE = "VBMCD_SOCKET"
+LOG_FILE = "vbmcd.log"
+"""In the state folder: the log of a daemon without a terminal or journal."""
 
 UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
 """Where a system's units are installed (systemd.unit(5))."""

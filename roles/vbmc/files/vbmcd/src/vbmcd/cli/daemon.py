@@ -17,7 +17,6 @@ from vbmcd import paths
 from vbmcd.control.client import ControlClient
 from vbmcd.errors import DaemonUnavailable
 
-LOG_FILE = "vbmcd.log"
 _START_TIMEOUT = 15.0
 _POLL = 0.02
 
@@ -54,7 +53,7 @@ def _start(client: ControlClient, state_dir: Path) -> None:
         while not client.is_listening():
             gave_up = daemon.poll() is not None and not _is_starting(client, state_dir)
             if gave_up or time.monotonic() >= deadline:
-                raise DaemonUnavailable(_why(daemon, log, told_before, Path(state_dir) / LOG_FILE))
+                raise DaemonUnavailable(_why(daemon, log, told_before, Path(state_dir) / paths.LOG_FILE))
             time.sleep(_POLL)
         # It is meant to go on: no warning that it does.
         daemon.returncode = 0
@@ -72,7 +71,7 @@ def _is_starting(client: ControlClient, state_dir: Path) -> bool:
 
 def _open_log(state_dir: Path) -> int:
     """The log of a daemon without a terminal or journal; in the state folder, and as private."""
-    path = Path(state_dir) / LOG_FILE
+    path = Path(state_dir) / paths.LOG_FILE
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Awaitable, Callable, Dict, List
 
@@ -97,6 +98,7 @@ class ControlServer:
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.MAXMSGSIZE, protocol.MAX_MESSAGE)
         bind_private(self._socket, path, 0o660)
+        self._inode = path.stat().st_ino
         give_to_group(path)
 
     async def serve(self) -> None:
@@ -121,4 +123,7 @@ class ControlServer:
         """Let the requests under way be answered, then close."""
         await self._tasks.drain(1)
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        # Not one that another daemon has made there since this one's was removed.
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()

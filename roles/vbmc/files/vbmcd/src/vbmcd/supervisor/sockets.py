@@ -12,6 +12,8 @@ from __future__ import annotations
 import errno
 import ipaddress
 import json
+import os
+import resource
 import socket
 from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
@@ -22,6 +24,10 @@ SCM_MAX_FD = 253
 """Descriptors one message may carry (unix(7))."""
 
 RECEIVE_BUFFER = 64 * 1024
+
+RESERVED = 64
+"""Descriptors that no BMC gets, of those that the process may have: for files, clients of the control socket and
+channels. ZMQ ends a process that has none left."""
 
 
 class BindError(VbmcError):
@@ -58,6 +64,8 @@ def _bind(address: str, port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         sock.bind((address, port))
+        if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     except OSError:
         sock.close()
         raise
