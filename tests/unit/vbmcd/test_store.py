@@ -365,3 +365,14 @@ def test_a_killed_daemon_leaves_no_lock(store: Store) -> None:
     assert done.returncode == -signal.SIGKILL
     store.lock("alive")
     assert "alive" in (store.path / "lock").read_text()
+
+
+def test_a_file_whose_name_is_no_utf_8_is_broken_and_can_be_deleted(store: Store) -> None:
+    store.save([ONE])
+    odd = os.path.join(os.fsencode(store.path / "instances"), b"\xff.json")
+    with open(odd, "w") as file:
+        file.write("{}")
+    loaded = store.load()
+    assert set(loaded.instances) == {"one"} and set(loaded.broken) == {"\ufffd"}
+    store.delete(["\ufffd"])
+    assert not os.path.exists(odd) and set(store.load().instances) == {"one"}

@@ -158,7 +158,8 @@ class Store:
         self._odd_files.clear()
         for path in paths:
             stem = path.name[: -len(_SUFFIX)]
-            name = unescape(stem) or stem
+            # A name that is no UTF-8 is shown with replacement characters.
+            name = unescape(stem) or os.fsencode(stem).decode("utf-8", "replace")
             try:
                 content = _read_json(path)
                 name = _claimed_name(content, stem) or name
