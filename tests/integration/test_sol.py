@@ -117,7 +117,7 @@ class Terminal:
                 self.seen += os.read(self._fd, 65536)
             except OSError:  # the other end is closed
                 raise AssertionError(f"the client ended: {self.seen[-300:]!r}") from None
-        before, _, self.seen = self.seen.partition(text)
+        before, _text, self.seen = self.seen.partition(text)
         return before + text
 
     def ended(self) -> int:
