@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The state folder: instances and their records, a file each, and the lock that keeps a second daemon out.
 
-The supervisor is the only writer; the CLI only asks who holds the lock (holder_of). Nothing here knows what a record means.
+The supervisor is the only writer; the CLI asks who holds the lock (holder_of). Nothing here knows what a
+record means.
 
     STATE/lock                  flock; pid and socket of who holds it
     STATE/instances/NAME.json   documents.instance_to_file()
