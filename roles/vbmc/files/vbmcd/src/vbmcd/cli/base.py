@@ -83,7 +83,3 @@ class VbmcLister(VbmcCommand, Lister):
         return ExtensionManager.make_test_instance(
             [extension(name, None, formatter, formatter()) for name, formatter in FORMATTERS.items()]
         )
-
-
-def show_endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from vbmcd.cli.base import VbmcCommand, show_endpoint
+from vbmcd.cli.base import VbmcCommand
 from vbmcd.cli.passwords import PASSWORD_VARIABLE, add_password_options, password_from
 from vbmcd.config import (
     DEFAULT_ADDRESS,
@@ -18,6 +18,7 @@ from vbmcd.config import (
     DEFAULT_USERNAME,
     Privilege,
 )
+from vbmcd.endpoints import show
 
 
 class Add(VbmcCommand):
@@ -50,7 +51,7 @@ class Add(VbmcCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         result = self.ask("apply", {"instances": [_spec(parsed_args)], "create_only": True})
         for one in result["instances"]:
-            self.app.stdout.write(f"{one['name']} added on {show_endpoint(one['address'], one['port'])}\n")
+            self.app.stdout.write(f"{one['name']} added on {show((one['address'], one['port']))}\n")
         self.complain_of_failed(result)
 
 

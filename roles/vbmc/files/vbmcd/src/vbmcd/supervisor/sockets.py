@@ -18,6 +18,7 @@ import socket
 from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from vbmcd.config import Instance
+from vbmcd.endpoints import show
 from vbmcd.errors import VbmcError
 
 SCM_MAX_FD = 253
@@ -73,8 +74,6 @@ def _bind(address: str, port: int) -> socket.socket:
 
 
 def _explain(instance: Instance, error: OSError) -> str:
-    address, port = instance.endpoint
-    shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     remedies = {
         errno.EADDRINUSE: "another program has it: end that one, or give the instance another port",
         errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE: give it one above, or the right",
@@ -82,7 +81,7 @@ def _explain(instance: Instance, error: OSError) -> str:
         errno.EMFILE: "the daemon's limit of open files is reached: raise it (LimitNOFILE=)",
     }
     remedy = remedies.get(error.errno or 0, error.strerror or str(error))
-    return f"instance {instance.name!r} can't listen on {shown}: {remedy}"
+    return f"instance {instance.name!r} can't listen on {show(instance.endpoint)}: {remedy}"
 
 
 def batches(sockets: Dict[int, socket.socket]) -> Iterator[Tuple[List[int], List[int]]]:
