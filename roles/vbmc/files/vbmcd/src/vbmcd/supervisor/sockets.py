@@ -1,28 +1,22 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UDP sockets of the instances: bound and kept by the supervisor, handed to workers by SCM_RIGHTS.
+"""UDP sockets of the instances: bound by the supervisor, which keeps each one open after handing it to a worker.
 
-The supervisor keeps each one open, so that a dead worker loses no port, and a datagram waits in the
-kernel until its successor reads it.
+So a dead worker loses no port, and a datagram waits in the kernel until its successor reads it.
 """
 
 from __future__ import annotations
 
 import errno
 import ipaddress
-import json
 import os
 import resource
 import socket
-from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from vbmcd.config import Instance
 from vbmcd.endpoints import show
 from vbmcd.errors import VbmcError
-
-SCM_MAX_FD = 253
-"""Descriptors one message may carry (unix(7))."""
 
 RECEIVE_BUFFER = 64 * 1024
 
@@ -82,23 +76,3 @@ def _explain(instance: Instance, error: OSError) -> str:
     }
     remedy = remedies.get(error.errno or 0, error.strerror or str(error))
     return f"instance {instance.name!r} can't listen on {show(instance.endpoint)}: {remedy}"
-
-
-def batches(sockets: Dict[int, socket.socket]) -> Iterator[Tuple[List[int], List[int]]]:
-    """Tokens and descriptors, as many at a time as one message carries."""
-    items = list(sockets.items())
-    for start in range(0, len(items), SCM_MAX_FD):
-        part = items[start : start + SCM_MAX_FD]
-        yield [token for token, _sock in part], [sock.fileno() for _token, sock in part]
-
-
-def send(channel: socket.socket, tokens: Sequence[int], descriptors: Iterable[int]) -> None:
-    """One batch over a worker's channel."""
-    socket.send_fds(channel, [json.dumps(list(tokens)).encode()], list(descriptors))
-
-
-def receive(channel: socket.socket) -> Dict[int, socket.socket]:
-    """One batch in the worker; empty when the supervisor has closed the channel."""
-    data, descriptors, _flags, _address = socket.recv_fds(channel, 16 * SCM_MAX_FD, SCM_MAX_FD)
-    tokens = json.loads(data) if data else []
-    return {token: socket.socket(fileno=descriptor) for token, descriptor in zip(tokens, descriptors)}

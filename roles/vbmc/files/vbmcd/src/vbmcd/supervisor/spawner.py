@@ -18,20 +18,11 @@ import json
 import os
 import signal
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Callable, Optional
 
 from vbmcd import process
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """What a worker is born with; all else comes over ZMQ."""
-
-    name: str
-    endpoint: str
-    """The ZMQ address of the supervisor."""
-
+from vbmcd.worker.wire import WorkerSpec
 
 WorkerMain = Callable[[WorkerSpec, socket.socket], None]
 

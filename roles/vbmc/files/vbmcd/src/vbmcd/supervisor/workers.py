@@ -23,9 +23,8 @@ import zmq
 import zmq.asyncio
 
 from vbmcd.control.server import bind_private
-from vbmcd.supervisor import sockets
-from vbmcd.supervisor.spawner import Spawner, WorkerSpec
-from vbmcd.worker import wire
+from vbmcd.supervisor.spawner import Spawner
+from vbmcd.worker import handover, wire
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +160,7 @@ class Workers:
         process = self.process(name)
         if process is None:
             return
-        for numbers, descriptors in sockets.batches(tokens):
+        for numbers, descriptors in handover.batches(tokens):
             try:
                 await self._send_batch(process, numbers, descriptors)
             except OSError:
@@ -170,7 +169,7 @@ class Workers:
     async def _send_batch(self, process: Process, numbers: List[int], descriptors: List[int]) -> None:
         while True:
             try:
-                sockets.send(process.channel, numbers, descriptors)
+                handover.send(process.channel, numbers, descriptors)
                 return
             except BlockingIOError:
                 await asyncio.sleep(0.002)
@@ -180,7 +179,7 @@ class Workers:
         slot.generation += 1
         identity = f"{slot.name}.{slot.generation}"
         try:
-            pid, ours = self._fork(WorkerSpec(identity, f"ipc://{self._path}"))
+            pid, ours = self._fork(wire.WorkerSpec(identity, f"ipc://{self._path}"))
         except OSError as error:
             slot.restart = self._loop.call_later(RETRY_SECONDS, self._spawn, slot)
             fields = {"worker": slot.name, "reason": error.strerror or str(error)}
@@ -193,7 +192,7 @@ class Workers:
         self._loop.add_reader(ours.fileno(), self._ended, slot, slot.process)
         log.info("a worker starts", extra={"fields": {"worker": slot.name, "pid": pid}})
 
-    def _fork(self, spec: WorkerSpec) -> Tuple[int, socket.socket]:
+    def _fork(self, spec: wire.WorkerSpec) -> Tuple[int, socket.socket]:
         """The worker's pid, and our end of its channel. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:

@@ -14,9 +14,7 @@ import zmq
 import zmq.asyncio
 
 from vbmcd.machine.base import Busy
-from vbmcd.supervisor import sockets
-from vbmcd.supervisor.spawner import WorkerSpec
-from vbmcd.worker import wire
+from vbmcd.worker import handover, wire
 
 SOCKET_SECONDS = 2.0
 KEEP_SECONDS = 0.7
@@ -26,7 +24,7 @@ KEEP_SECONDS = 0.7
 class SupervisorLink:
     """Both ways to the supervisor. Made in the worker, after the fork."""
 
-    def __init__(self, spec: WorkerSpec, channel: socket.socket) -> None:
+    def __init__(self, spec: wire.WorkerSpec, channel: socket.socket) -> None:
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -43,7 +41,7 @@ class SupervisorLink:
         loop.add_reader(self._channel.fileno(), self._take_sockets, loop)
 
     def _take_sockets(self, loop: asyncio.AbstractEventLoop) -> None:
-        received = sockets.receive(self._channel)
+        received = handover.receive(self._channel)
         if not received:
             loop.remove_reader(self._channel.fileno())
         self._sockets.update(received)

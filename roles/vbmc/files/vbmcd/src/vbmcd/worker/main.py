@@ -20,7 +20,6 @@ from vbmcd.config import Connection
 from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
 from vbmcd.rmcp.engine import Engine
-from vbmcd.supervisor.spawner import WorkerSpec
 from vbmcd.worker import wire
 from vbmcd.worker.endpoint import Endpoint
 from vbmcd.worker.link import SupervisorLink
@@ -129,7 +128,7 @@ class Worker:
         await self._pool.close()
 
 
-async def _main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: float) -> None:
+async def _main(spec: wire.WorkerSpec, channel: socket.socket, boot_flag_timeout: float) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -141,7 +140,7 @@ async def _main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: flo
         link.close()
 
 
-def main(spec: WorkerSpec, channel: socket.socket, boot_flag_timeout: float = 0.0) -> None:
+def main(spec: wire.WorkerSpec, channel: socket.socket, boot_flag_timeout: float = 0.0) -> None:
     """Entry of a forked worker; returns when it has ended in good order. The time-out is in seconds, 0: none."""
     try:
         asyncio.run(_main(spec, channel, boot_flag_timeout))

@@ -4,7 +4,7 @@
 """Messages between supervisor and workers: JSON objects over ZMQ, on a socket only the daemon can open.
 
 Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep``, ``users``. Descriptors pass
-beside them (``supervisor.sockets``), paired by token.
+beside them (``handover``), paired by token.
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ HEARTBEAT_SECONDS = 1.0
 
 Message = Dict[str, Any]
 Users = Tuple[User, ...]
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker is born with; all else comes over ZMQ."""
+
+    name: str
+    endpoint: str
+    """The ZMQ address of the supervisor."""
 
 
 @dataclass(frozen=True)
