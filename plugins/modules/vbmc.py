@@ -207,6 +207,9 @@ options:
   owner:
     description:
       - A label that says whose the instance is, such as the name of a lab; see O(purge).
+      - >-
+        An instance with another label is refused, with O(state=absent) too. To change it, clear the label first with an
+        empty O(owner); to remove it, leave the owner out.
     type: str
   purge:
     description:

@@ -72,7 +72,7 @@ def test_states(active: bool | None, state: str, expected: tuple[str, ...]) -> N
         {"libvirt_uri": "test:///default"},
         {"libvirt_sasl_username": "u", "libvirt_sasl_password": "p"},
         {"domain": "other"},
-        {"owner": "other"},
+        {"owner": "first"},
     ],
 )
 def test_drift_is_an_update_that_leaves_it_running(drift: dict[str, Any]) -> None:
@@ -134,6 +134,26 @@ def test_a_conflict_names_both_and_the_remedy() -> None:
         "instance 'node-07' wants 192.0.2.7:623, which 'node-03' already has: "
         "give it another port, or leave the port out and one is allocated"
     )
+
+
+@pytest.mark.parametrize("state", ["present", "absent", "started", "stopped"])
+def test_an_instance_of_another_owner_is_left_alone(state: str) -> None:
+    current = having(bmc("a", 1, owner="lab-a"))
+    (error,) = planned(current, {"name": "a", "owner": "lab-b", "port": 2, "state": state}).errors
+    assert isinstance(error, Conflict) and error.instance == "a"
+    assert str(error).startswith("instance 'a' belongs to 'lab-a', not to 'lab-b', and stays: ")
+
+
+@pytest.mark.parametrize("spec", [{}, {"owner": ""}, {"owner": "lab-a"}])
+def test_an_owner_is_no_hindrance_to_itself_nor_to_who_names_none(spec: dict[str, Any]) -> None:
+    current = having(bmc("a", 1, owner="lab-a"))
+    assert actions(planned(current, {"name": "a", "state": "absent", **spec})) == {"a": ("delete",)}
+
+
+def test_an_instance_changes_hands_by_way_of_no_owner() -> None:
+    current = having(bmc("a", 1, owner="lab-a"))
+    freed = planned(current, {"name": "a", "owner": ""}).result(current)
+    assert planned(freed, {"name": "a", "owner": "lab-b"}).result(freed)["a"].owner == "lab-b"
 
 
 def test_two_new_ones_on_one_port_are_a_conflict() -> None:
@@ -310,6 +330,9 @@ def test_laws_of_every_plan(current: dict[str, Instance], wanted: list[dict[str,
     assert not again.changed and not again.errors
     assert again.result(final) == final
     named = {spec["name"] for spec in wanted}
+    for spec in wanted:
+        if spec["name"] in current and spec.get("owner"):
+            assert current[spec["name"]].owner in ("", spec["owner"])
     for name, instance in current.items():
         if name not in named and (not purge or instance.owner != purge):
             assert final[name] == instance
@@ -321,12 +344,12 @@ def test_laws_of_every_plan(current: dict[str, Instance], wanted: list[dict[str,
 
 
 @given(lawful(), specs)
-def test_leaving_ports_and_addresses_out_never_conflicts(
+def test_leaving_ports_addresses_and_owners_out_never_conflicts(
     current: dict[str, Instance], wanted: list[dict[str, Any]]
 ) -> None:
     for spec in wanted:
-        spec.pop("port", None)
-        spec.pop("address", None)
+        for key in ("port", "address", "owner"):
+            spec.pop(key, None)
     assert not planned(current, *wanted).errors
 
 

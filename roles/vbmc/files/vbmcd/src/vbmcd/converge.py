@@ -72,7 +72,8 @@ def plan(
     """How `current` becomes `wanted`; names in `wanted` are unique (documents.parse_specs).
 
     `purge_owner`: also delete that owner's instances that `wanted` does not name. `create_only`: a name
-    that exists is a conflict. `reserved`: endpoints of others, none of which is allocated. `broken`: names
+    that exists is a conflict, and so is one that has another owner than the one wanted. `reserved`: endpoints of
+    others, none of which is allocated. `broken`: names
     whose file is unusable, with the reason; a wanted one is written anew (from its old values, where
     `current` has it as well).
     """
@@ -91,6 +92,8 @@ def plan(
     changes: List[Change] = []
     for one in wanted:
         before = current.get(one.name)
+        if before is not None and one.owner and before.owner not in ("", one.owner):
+            errors.append(_belongs(before, one))
         if one.state is State.ABSENT:
             actions = ("delete",) if before is not None or one.name in broken else ()
             changes.append(Change(one.name, before, None, actions))
@@ -135,6 +138,16 @@ def _exists(name: str, broken: Mapping[str, str]) -> Conflict:
     else:
         remedy = "choose another name, or change it with vbmc apply"
     return Conflict(f"instance {name!r} exists already: {remedy}", instance=name)
+
+
+def _belongs(before: Instance, one: Wanted) -> Conflict:
+    """Whoever names an owner means an instance of that owner, and not one that another has under this name."""
+    if one.state is State.ABSENT:
+        remedy = "leave the owner out to delete it all the same"
+    else:
+        remedy = "choose another name, or delete that one, or clear its owner, first"
+    message = f"instance {before.name!r} belongs to {before.owner!r}, not to {one.owner!r}, and stays: {remedy}"
+    return Conflict(message, instance=before.name)
 
 
 def _actions(before: Optional[Instance], after: Instance, broken: bool) -> Tuple[str, ...]:
