@@ -17,6 +17,7 @@ from rig.machine import ScriptedMachine
 from rig.packets import ConsolePackets, sessionless
 from vbmcd.commands.bmc import Bmc
 from vbmcd.config import Instance, User
+from vbmcd.machine.base import Busy
 from vbmcd.rmcp.engine import Engine
 from vbmcd.worker.endpoint import MAX_RUNNING, MAX_STRANGERS, Endpoint
 from vbmcd.worker.repeats import KEEP_SECONDS
@@ -24,6 +25,7 @@ from vbmcd.worker.udp import UdpSocket
 
 ADMIN = User("admin", "secret")
 CONTROL, RESET, STATUS = (0x00, 0x02), b"\x03", (0x00, 0x01)
+RESERVE_SEL = (0x0A, 0x42)
 
 
 class Client:
@@ -139,6 +141,23 @@ async def test_the_answer_of_a_change_is_kept_for_some_seconds_only(served: Serv
     assert len(served.machine.calls) == 2
 
 
+async def test_a_change_for_which_the_node_was_busy_is_tried_when_it_is_asked_again(served: Served) -> None:
+    client = await served.client()
+    served.machine.fails = Busy("libvirt is away")
+    assert await client.command(CONTROL, RESET, rqseq=9) == "c0"
+    served.machine.fails = None
+    assert await client.command(CONTROL, RESET, rqseq=9) == "00"
+    assert await client.command(CONTROL, RESET, rqseq=9) == "00"
+    assert len(served.machine.calls) == 2
+
+
+async def test_a_reservation_that_is_sent_again_cancels_none(served: Served) -> None:
+    client = await served.client()
+    first = await client.command(RESERVE_SEL, rqseq=9)
+    assert await client.command(RESERVE_SEL, rqseq=9) == first
+    assert await client.command(RESERVE_SEL, rqseq=10) != first
+
+
 async def test_two_consoles_with_the_same_numbers_do_not_share_answers(served: Served) -> None:
     for client in (await served.client(), await served.client()):
         await client.command(CONTROL, RESET, rqseq=9)
@@ -158,8 +177,14 @@ async def test_too_many_commands_at_a_time_are_told_that_the_node_is_busy(served
     for number in range(MAX_RUNNING):
         # Of different data, so that none is taken for a repeat: four actions, and the unused bits of the byte.
         client.sock.send(client.console.request(*CONTROL, bytes((number % 4 | number // 4 << 4,))))
-    assert await client.command(CONTROL, RESET) == "c0"
+    assert await client.command(STATUS) == "c0"
+    # One that is asked again is not one more: it gets the answer of what runs.
+    client.sock.send(client.console.request(*CONTROL, RESET))
+    assert await client.command(STATUS) == "c0", "taken in order, so the one before was, too"
     served.machine.gate.set()
+    answers = [client.console.answer(await client.receive()).hex() for _turn in range(MAX_RUNNING + 1)]
+    assert answers == ["00"] * (MAX_RUNNING + 1)
+    assert len(served.machine.calls) == MAX_RUNNING
 
 
 async def test_strangers_can_not_keep_out_who_has_logged_in(served: Served) -> None:

@@ -31,7 +31,7 @@ ACPI_DEVICE_STATES = (*range(0x04), ACPI_UNKNOWN)
 SET_STATE = 0x80
 
 
-@app.command(0x01, privilege=Privilege.USER)
+@app.read(0x01, privilege=Privilege.USER)
 async def get_device_id(context: Context, request: None) -> bytes:
     """Get Device ID (20.1): IPMI 2.0, the devices of chapters 28 to 35; 3 bytes of manufacturer, 2 of product."""
     major, minor = (int(part) for part in __version__.split(".")[:2])
@@ -39,21 +39,21 @@ async def get_device_id(context: Context, request: None) -> bytes:
     return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, DEVICE_SUPPORT)) + MANUFACTURER + PRODUCT
 
 
-@app.command(0x02, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="cold reset")
+@app.change(0x02, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="cold reset")
 async def cold_reset(context: Context, request: Change) -> bytes:
     """Cold Reset (20.2): of the BMC, never of the machine. All sessions end once this is answered."""
     context.bmc.power_up()
     return b""
 
 
-@app.command(0x03, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="warm reset")
+@app.change(0x03, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="warm reset")
 async def warm_reset(context: Context, request: Change) -> bytes:
     """Warm Reset (20.3): all sessions end; what was set in the BMC stays."""
     context.bmc.engine.close_all()
     return b""
 
 
-@app.command(0x04, privilege=Privilege.USER)
+@app.read(0x04, privilege=Privilege.USER)
 async def get_self_test(context: Context, request: None) -> bytes:
     """Get Self Test Results (20.4): no error."""
     return b"\x55\x00"
@@ -67,7 +67,7 @@ class AcpiPower:
         self.device = 0
 
 
-@app.command(0x06, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(2), audit="acpi state")
+@app.change(0x06, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(2), audit="acpi state")
 async def set_acpi_power_state(context: Context, request: Change) -> bytes:
     """Set ACPI Power State (20.6): what to report, nothing is done to the machine."""
     system, device = request[0] & 0x7F, request[1] & 0x7F
@@ -85,7 +85,7 @@ async def set_acpi_power_state(context: Context, request: Change) -> bytes:
     return b""
 
 
-@app.command(0x07, privilege=Privilege.USER)
+@app.read(0x07, privilege=Privilege.USER)
 async def get_acpi_power_state(context: Context, request: None) -> bytes:
     """Get ACPI Power State (20.7): soft off for a machine without power, whatever was set before."""
     acpi = context.bmc.part(AcpiPower)
@@ -93,13 +93,13 @@ async def get_acpi_power_state(context: Context, request: None) -> bytes:
     return bytes((acpi.system if on else S4_S5, acpi.device))
 
 
-@app.command(0x08, privilege=Privilege.USER)
+@app.read(0x08, privilege=Privilege.USER)
 async def get_device_guid(context: Context, request: None) -> bytes:
     """Get Device GUID (20.8): the BMC's own, least significant byte first."""
     return context.bmc.engine.guid[::-1]
 
 
-@app.command(0x2E, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(1), audit="global enables")
+@app.change(0x2E, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(1), audit="global enables")
 async def set_global_enables(context: Context, request: Change) -> bytes:
     """Set BMC Global Enables (22.1). CCh for interrupts of a system interface that no machine here has."""
     if request[0] != EVENT_LOGGING:
@@ -107,31 +107,31 @@ async def set_global_enables(context: Context, request: Change) -> bytes:
     return b""
 
 
-@app.command(0x2F, privilege=Privilege.USER)
+@app.read(0x2F, privilege=Privilege.USER)
 async def get_global_enables(context: Context, request: None) -> bytes:
     """Get BMC Global Enables (22.2)."""
     return bytes((EVENT_LOGGING,))
 
 
-@app.command(0x30, privilege=Privilege.ADMINISTRATOR, parse=of_length(1))
+@app.change(0x30, privilege=Privilege.ADMINISTRATOR, parse=of_length(1))
 async def clear_message_flags(context: Context, request: bytes) -> bytes:
     """Clear Message Flags (22.3): there is never one to clear."""
     return b""
 
 
-@app.command(0x31, privilege=Privilege.USER)
+@app.read(0x31, privilege=Privilege.USER)
 async def get_message_flags(context: Context, request: None) -> bytes:
     """Get Message Flags (22.4): no message waits, no event fills a buffer."""
     return b"\x00"
 
 
-@app.command(0x33, privilege=Privilege.USER)
+@app.read(0x33, privilege=Privilege.USER)
 async def get_message(context: Context, request: None) -> bytes:
     """Get Message (22.6): 80h, the queue is empty."""
     raise CommandError(Code.DATA_NOT_AVAILABLE)
 
 
-@app.command(0x37, privilege=None)
+@app.read(0x37, privilege=None)
 async def get_system_guid(context: Context, request: None) -> bytes:
     """Get System GUID (22.14): the domain's UUID, least significant byte first (20.8)."""
     return (await context.bmc.machine.system_uuid()).bytes[::-1]

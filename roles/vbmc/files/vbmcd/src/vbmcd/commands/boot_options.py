@@ -53,7 +53,7 @@ class BootOption:
         return str(BootFlags(self.value)) if self.parameter == BOOT_FLAGS and self.value else ""
 
 
-@chassis.command(0x08, privilege=Privilege.OPERATOR, parse=BootOption.parse, audit="boot")
+@chassis.change(0x08, privilege=Privilege.OPERATOR, parse=BootOption.parse, audit="boot")
 async def set_boot_options(context: Context, request: BootOption) -> bytes:
     """Set System Boot Options (28.12). CCh for a device that the machine has not; never a reset."""
     bmc, value = context.bmc, request.value
@@ -85,7 +85,7 @@ async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:
     await bmc.remember(BootOptions.RECORD, flags.raw)
 
 
-@chassis.command(0x09, privilege=Privilege.OPERATOR, parse=of_length(3))
+@chassis.read(0x09, privilege=Privilege.OPERATOR, parse=of_length(3))
 async def get_boot_options(context: Context, request: bytes) -> bytes:
     """Get System Boot Options (28.13): parameter version 1, the parameter and its mark, its data."""
     boot, parameter = context.bmc.boot, request[0] & 0x7F

@@ -56,7 +56,7 @@ class AuthCapabilitiesRequest:
         return cls(bool(data[0] & 0x80))
 
 
-@app.command(0x38, privilege=None, parse=AuthCapabilitiesRequest.parse)
+@app.read(0x38, privilege=None, parse=AuthCapabilitiesRequest.parse)
 async def get_channel_auth_capabilities(context: Context, request: AuthCapabilitiesRequest) -> bytes:
     """Get Channel Authentication Capabilities (22.13): no IPMI 1.5 login; RMCP+, named users, K_g or not."""
     types = 0x80 if request.extended else 0x00
@@ -66,7 +66,7 @@ async def get_channel_auth_capabilities(context: Context, request: AuthCapabilit
     return bytes((LAN_CHANNEL, types, named_users | two_keys, supports, 0, 0, 0, 0))
 
 
-@app.command(0x54, privilege=None, parse=of_length(3))
+@app.read(0x54, privilege=None, parse=of_length(3))
 async def get_channel_cipher_suites(context: Context, request: bytes) -> bytes:
     """Get Channel Cipher Suites (22.15): 16 bytes of the records a call, by list index."""
     number = channel(request[0])
@@ -82,7 +82,7 @@ def algorithm_list() -> bytes:
     return bytes(tag | value for tag, values in zip((0x00, 0x40, 0x80), kinds) for value in dict.fromkeys(values))
 
 
-@app.command(0x40, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(3), audit="channel access")
+@app.change(0x40, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(3), audit="channel access")
 async def set_channel_access(context: Context, request: Change) -> bytes:
     """Set Channel Access (22.22). There is one kind of access, for all users alike: what differs is refused."""
     channel(request[0])
@@ -98,7 +98,7 @@ async def set_channel_access(context: Context, request: Change) -> bytes:
     return b""
 
 
-@app.command(0x41, privilege=Privilege.USER, parse=of_length(2))
+@app.read(0x41, privilege=Privilege.USER, parse=of_length(2))
 async def get_channel_access(context: Context, request: bytes) -> bytes:
     """Get Channel Access (22.23): the present and the stored one are the same."""
     channel(request[0])
@@ -107,7 +107,7 @@ async def get_channel_access(context: Context, request: bytes) -> bytes:
     return bytes((ACCESS_FLAGS, Privilege.ADMINISTRATOR))
 
 
-@app.command(0x42, privilege=Privilege.USER, parse=of_length(1))
+@app.read(0x42, privilege=Privilege.USER, parse=of_length(1))
 async def get_channel_info(context: Context, request: bytes) -> bytes:
     """Get Channel Info (22.24): one LAN channel, of many sessions."""
     number = channel(request[0])

@@ -45,7 +45,7 @@ ACTIONS = {
 }
 
 
-@chassis.command(0x00, privilege=Privilege.USER)
+@chassis.read(0x00, privilege=Privilege.USER)
 async def get_capabilities(context: Context, request: None) -> bytes:
     """Get Chassis Capabilities (28.1): no sensors or locks; every management device is the BMC."""
     return bytes((0x00, 0x20, 0x20, 0x20, 0x20))
@@ -57,7 +57,7 @@ def restore_policy(bmc: Bmc) -> int:
     return kept[0] if kept in (bytes((STAY_OFF,)), bytes((ALWAYS_ON,))) else RESTORE_UNKNOWN
 
 
-@chassis.command(0x01, privilege=Privilege.USER)
+@chassis.read(0x01, privilege=Privilege.USER)
 async def get_status(context: Context, request: None) -> bytes:
     """Get Chassis Status (28.2). A machine here knows no power faults, intrusions or front panels."""
     bmc = context.bmc
@@ -94,7 +94,7 @@ class ChassisControl:
         return self.action.value
 
 
-@chassis.command(0x02, privilege=Privilege.OPERATOR, parse=ChassisControl.parse, audit="power")
+@chassis.change(0x02, privilege=Privilege.OPERATOR, parse=ChassisControl.parse, audit="power")
 async def control(context: Context, request: ChassisControl) -> bytes:
     """Chassis Control (28.3). D5h when the machine can't do it in its present state."""
     await power.by_command(context.bmc, request.action)
@@ -122,7 +122,7 @@ class ChassisIdentify:
         return "on" if math.isinf(self.seconds) else f"on for {self.seconds:g} s" if self.seconds else "off"
 
 
-@chassis.command(0x04, privilege=Privilege.OPERATOR, parse=ChassisIdentify.parse, audit="identify")
+@chassis.change(0x04, privilege=Privilege.OPERATOR, parse=ChassisIdentify.parse, audit="identify")
 async def identify(context: Context, request: ChassisIdentify) -> bytes:
     """Chassis Identify (28.5): for so many seconds, 0 for off, or until told otherwise."""
     context.bmc.identify.set(request.seconds)
@@ -148,7 +148,7 @@ class RestoreRequest:
         return {STAY_OFF: "stay off", ALWAYS_ON: "always on"}.get(self.policy, "")
 
 
-@chassis.command(0x06, privilege=Privilege.OPERATOR, parse=RestoreRequest.parse, audit="power restore")
+@chassis.change(0x06, privilege=Privilege.OPERATOR, parse=RestoreRequest.parse, audit="power restore")
 async def set_power_restore_policy(context: Context, request: RestoreRequest) -> bytes:
     """Set Power Restore Policy (28.8): whether the machine starts with its hypervisor. 'No change' only asks."""
     bmc = context.bmc
@@ -158,7 +158,7 @@ async def set_power_restore_policy(context: Context, request: RestoreRequest) ->
     return bytes((RESTORE_SUPPORTED,))
 
 
-@chassis.command(0x07, privilege=Privilege.USER)
+@chassis.read(0x07, privilege=Privilege.USER)
 async def get_restart_cause(context: Context, request: None) -> bytes:
     """Get System Restart Cause (28.11): as far as this BMC had to do with it, since it runs."""
     last = context.bmc.has(power.LastRestart)

@@ -23,14 +23,14 @@ def check_device(device: int) -> None:
         raise CommandError(Code.NOT_PRESENT)
 
 
-@fru.command(0x10, privilege=Privilege.USER, parse=of_length(1))
+@fru.read(0x10, privilege=Privilege.USER, parse=of_length(1))
 async def get_area_info(context: Context, request: bytes) -> bytes:
     """Get FRU Inventory Area Info (34.1): its size, accessed by bytes."""
     check_device(request[0])
     return SIZE.to_bytes(2, "little") + b"\x00"
 
 
-@fru.command(0x11, privilege=Privilege.USER, parse=of_length(4))
+@fru.read(0x11, privilege=Privilege.USER, parse=of_length(4))
 async def read_data(context: Context, request: bytes) -> bytes:
     """Read FRU Data (34.2): as many bytes as there are from the offset on. C9h for an offset behind the end."""
     check_device(request[0])
@@ -62,7 +62,7 @@ class FruWrite:
         return f"write {len(self.data)} bytes at {self.offset}"
 
 
-@fru.command(0x12, privilege=Privilege.OPERATOR, parse=FruWrite.parse, audit="fru")
+@fru.change(0x12, privilege=Privilege.OPERATOR, parse=FruWrite.parse, audit="fru")
 async def write_data(context: Context, request: FruWrite) -> bytes:
     """Write FRU Data (34.3): on disk before it is acknowledged. C9h for what would go beyond the end."""
     await context.bmc.fru.write(request.offset, request.data)

@@ -36,7 +36,7 @@ def _sol(request: bytes) -> None:
         raise CommandError(Code.INVALID_FIELD)
 
 
-@app.command(0x48, privilege=Privilege.USER, parse=change_of_length(6), audit="activate payload")
+@app.change(0x48, privilege=Privilege.USER, parse=change_of_length(6), audit="activate payload")
 async def activate_payload(context: Context, request: bytes) -> bytes:
     """Activate Payload (24.1). 80h while another session has it, 81h for disabled, 84h without encryption."""
     _sol(request)
@@ -59,7 +59,7 @@ async def activate_payload(context: Context, request: bytes) -> bytes:
     return bytes(4) + size + size + bmc.instance.port.to_bytes(2, "little") + NO_VLAN
 
 
-@app.command(0x49, privilege=Privilege.USER, parse=change_of_length(6), audit="deactivate payload")
+@app.change(0x49, privilege=Privilege.USER, parse=change_of_length(6), audit="deactivate payload")
 async def deactivate_payload(context: Context, request: bytes) -> bytes:
     """Deactivate Payload (24.2); another's needs an administrator. 80h when it is not active."""
     _sol(request)
@@ -74,7 +74,7 @@ async def deactivate_payload(context: Context, request: bytes) -> bytes:
     return b""
 
 
-@app.command(0x55, privilege=Privilege.USER, parse=change_of_length(3), audit="payload encryption")
+@app.change(0x55, privilege=Privilege.USER, parse=change_of_length(3), audit="payload encryption")
 async def set_payload_encryption(context: Context, request: bytes) -> bytes:
     """Suspend/Resume Payload Encryption (24.3). 81h to suspend it: all of a session is encrypted. 83h: not active."""
     _sol(request)
@@ -89,7 +89,7 @@ async def set_payload_encryption(context: Context, request: bytes) -> bytes:
     return b""
 
 
-@app.command(0x4A, privilege=Privilege.USER, parse=of_length(1))
+@app.read(0x4A, privilege=Privilege.USER, parse=of_length(1))
 async def get_payload_activation_status(context: Context, request: bytes) -> bytes:
     """Get Payload Activation Status (24.4): one instance, and whether it is active."""
     _sol(request)
@@ -97,7 +97,7 @@ async def get_payload_activation_status(context: Context, request: bytes) -> byt
     return bytes((INSTANCE, int(port is not None and port.owner is not None), 0))
 
 
-@app.command(0x4B, privilege=Privilege.USER, parse=of_length(2))
+@app.read(0x4B, privilege=Privilege.USER, parse=of_length(2))
 async def get_payload_instance_info(context: Context, request: bytes) -> bytes:
     """Get Payload Instance Info (24.5): the owner's session id, 0 for none; SOL's port number, 0."""
     _sol(request)
@@ -106,7 +106,7 @@ async def get_payload_instance_info(context: Context, request: bytes) -> bytes:
     return (owner.id if owner is not None else 0).to_bytes(4, "little") + bytes(8)
 
 
-@app.command(0x4C, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(6), audit="payload access")
+@app.change(0x4C, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(6), audit="payload access")
 async def set_user_payload_access(context: Context, request: bytes) -> bytes:
     """Set User Payload Access (24.6): enable (0) or disable (1) SOL for a user id. Kept."""
     channel(request[0])
@@ -121,7 +121,7 @@ async def set_user_payload_access(context: Context, request: bytes) -> bytes:
     return b""
 
 
-@app.command(0x4D, privilege=Privilege.OPERATOR, parse=of_length(2))
+@app.read(0x4D, privilege=Privilege.OPERATOR, parse=of_length(2))
 async def get_user_payload_access(context: Context, request: bytes) -> bytes:
     """Get User Payload Access (24.7): standard and OEM payloads that a user id may activate."""
     channel(request[0])
@@ -132,14 +132,14 @@ async def get_user_payload_access(context: Context, request: bytes) -> bytes:
     return bytes((0 if denied else SOL_BIT, 0, 0, 0))
 
 
-@app.command(0x4E, privilege=Privilege.USER, parse=of_length(1))
+@app.read(0x4E, privilege=Privilege.USER, parse=of_length(1))
 async def get_channel_payload_support(context: Context, request: bytes) -> bytes:
     """Get Channel Payload Support (24.8): IPMI messages, SOL, and the login's."""
     channel(request[0])
     return bytes((1 << PAYLOAD_IPMI | SOL_BIT, 0, SETUP_PAYLOADS, 0, 0, 0, 0, 0))
 
 
-@app.command(0x4F, privilege=Privilege.USER, parse=of_length(2))
+@app.read(0x4F, privilege=Privilege.USER, parse=of_length(2))
 async def get_channel_payload_version(context: Context, request: bytes) -> bytes:
     """Get Channel Payload Version (24.9). 80h for a payload that the channel has not."""
     channel(request[0])

@@ -21,7 +21,7 @@ RESERVATION = 0x0001
 clients that read at the same time need not cancel each other's (33.11)."""
 
 
-@sdr.command(0x20, privilege=Privilege.USER)
+@sdr.read(0x20, privilege=Privilege.USER)
 async def get_info(context: Context, request: None) -> bytes:
     """Get SDR Repository Info (33.9): records, no space for more, times of the last changes, operations."""
     head = bytes((SDR_VERSION,)) + len(REPOSITORY).to_bytes(2, "little") + bytes(2)
@@ -29,13 +29,13 @@ async def get_info(context: Context, request: None) -> bytes:
     return head + times + bytes((CAN_RESERVE,))
 
 
-@sdr.command(0x22, privilege=Privilege.USER)
+@sdr.read(0x22, privilege=Privilege.USER)
 async def reserve(context: Context, request: None) -> bytes:
     """Reserve SDR Repository (33.11)."""
     return RESERVATION.to_bytes(2, "little")
 
 
-@sdr.command(0x23, privilege=Privilege.USER, parse=of_length(6))
+@sdr.read(0x23, privilege=Privilege.USER, parse=of_length(6))
 async def get_record(context: Context, request: bytes) -> bytes:
     """Get SDR (33.12): a record or a part of it. C5h for a part without a reservation, C9h for one behind the end."""
     reservation, number = (int.from_bytes(request[at : at + 2], "little") for at in (0, 2))
@@ -51,7 +51,7 @@ async def get_record(context: Context, request: bytes) -> bytes:
     return following.to_bytes(2, "little") + record[offset : offset + count]
 
 
-@sdr.command(0x28, privilege=Privilege.USER)
+@sdr.read(0x28, privilege=Privilege.USER)
 async def get_time(context: Context, request: None) -> bytes:
     """Get SDR Repository Time (33.17): the event log's clock."""
     journal = context.bmc.journal

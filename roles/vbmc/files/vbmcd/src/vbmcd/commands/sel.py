@@ -26,7 +26,7 @@ LONGEST_OFFSET = 24 * 60
 """Minutes (31.11a)."""
 
 
-@sel.command(0x40, privilege=Privilege.USER)
+@sel.read(0x40, privilege=Privilege.USER)
 async def get_info(context: Context, request: None) -> bytes:
     """Get SEL Info (31.2). The overflow flag says that an old entry was dropped for a new one."""
     log = context.bmc.journal.sel
@@ -35,20 +35,20 @@ async def get_info(context: Context, request: None) -> bytes:
     return bytes((VERSION,)) + sizes + times + bytes((OPERATIONS | (OVERFLOWN if log.overflown else 0),))
 
 
-@sel.command(0x41, privilege=Privilege.USER)
+@sel.read(0x41, privilege=Privilege.USER)
 async def get_allocation_info(context: Context, request: None) -> bytes:
     """Get SEL Allocation Info (31.3): units of an entry each, of which all free ones are in one block."""
     free = context.bmc.journal.sel.free
     return b"".join(value.to_bytes(2, "little") for value in (CAPACITY, ENTRY_SIZE, free, free)) + b"\x01"
 
 
-@sel.command(0x42, privilege=Privilege.USER)
+@sel.change(0x42, privilege=Privilege.USER)
 async def reserve(context: Context, request: None) -> bytes:
     """Reserve SEL (31.4): cancels the reservation before."""
     return context.bmc.journal.sel.reserve().to_bytes(2, "little")
 
 
-@sel.command(0x43, privilege=Privilege.USER, parse=of_length(6))
+@sel.read(0x43, privilege=Privilege.USER, parse=of_length(6))
 async def get_entry(context: Context, request: bytes) -> bytes:
     """Get SEL Entry (31.5): an entry, or a part of it, and the id of the next one."""
     log = context.bmc.journal.sel
@@ -82,7 +82,7 @@ class NewEntry:
         return "add an entry"
 
 
-@sel.command(0x44, privilege=Privilege.OPERATOR, parse=NewEntry.parse, audit="sel")
+@sel.change(0x44, privilege=Privilege.OPERATOR, parse=NewEntry.parse, audit="sel")
 async def add_entry(context: Context, request: NewEntry) -> bytes:
     """Add SEL Entry (31.6): on disk before it is acknowledged. 80h for a reserved record type."""
     return (await context.bmc.journal.add(request.entry)).to_bytes(2, "little")
@@ -105,7 +105,7 @@ class DeleteEntry:
         return f"delete entry {self.number}"
 
 
-@sel.command(0x46, privilege=Privilege.OPERATOR, parse=DeleteEntry.parse, audit="sel")
+@sel.change(0x46, privilege=Privilege.OPERATOR, parse=DeleteEntry.parse, audit="sel")
 async def delete_entry(context: Context, request: DeleteEntry) -> bytes:
     """Delete SEL Entry (31.8). C5h without a valid reservation, CBh where there is no such entry."""
     journal = context.bmc.journal
@@ -138,7 +138,7 @@ class Clear:
         return "clear" if self.initiate else ""
 
 
-@sel.command(0x47, privilege=Privilege.OPERATOR, parse=Clear.parse, audit="sel")
+@sel.change(0x47, privilege=Privilege.OPERATOR, parse=Clear.parse, audit="sel")
 async def clear(context: Context, request: Clear) -> bytes:
     """Clear SEL (31.9): done at once, so that the status is always 'completed'. C5h without a valid reservation."""
     if not request.initiate:
@@ -152,7 +152,7 @@ async def clear(context: Context, request: Clear) -> bytes:
     return bytes((ERASED,))
 
 
-@sel.command(0x48, privilege=Privilege.USER)
+@sel.read(0x48, privilege=Privilege.USER)
 async def get_time(context: Context, request: None) -> bytes:
     """Get SEL Time (31.10): UTC, unless it was set otherwise."""
     journal = context.bmc.journal
@@ -175,7 +175,7 @@ class SetTime:
         return f"set the clock to {self.time}"
 
 
-@sel.command(0x49, privilege=Privilege.OPERATOR, parse=SetTime.parse, audit="sel")
+@sel.change(0x49, privilege=Privilege.OPERATOR, parse=SetTime.parse, audit="sel")
 async def set_time(context: Context, request: SetTime) -> bytes:
     """Set SEL Time (31.11): kept as an offset of the host's clock."""
     journal = context.bmc.journal
@@ -184,7 +184,7 @@ async def set_time(context: Context, request: SetTime) -> bytes:
     return b""
 
 
-@sel.command(0x5C, privilege=Privilege.USER)
+@sel.read(0x5C, privilege=Privilege.USER)
 async def get_utc_offset(context: Context, request: None) -> bytes:
     """Get SEL Time UTC Offset (31.11a)."""
     return context.bmc.journal.sel.utc.to_bytes(2, "little", signed=True)
@@ -209,7 +209,7 @@ class SetUtcOffset:
         return f"set the UTC offset to {self.minutes}"
 
 
-@sel.command(0x5D, privilege=Privilege.OPERATOR, parse=SetUtcOffset.parse, audit="sel")
+@sel.change(0x5D, privilege=Privilege.OPERATOR, parse=SetUtcOffset.parse, audit="sel")
 async def set_utc_offset(context: Context, request: SetUtcOffset) -> bytes:
     """Set SEL Time UTC Offset (31.11b): kept for those who ask; the clock does not change."""
     journal = context.bmc.journal

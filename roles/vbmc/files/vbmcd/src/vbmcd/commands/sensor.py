@@ -44,7 +44,7 @@ def analog(number: int) -> Analog:
     return found
 
 
-@sensor.command(0x2D, privilege=Privilege.USER, parse=of_length(1))
+@sensor.read(0x2D, privilege=Privilege.USER, parse=of_length(1))
 async def get_reading(context: Context, request: bytes) -> bytes:
     """Get Sensor Reading (35.14)."""
     found = find(request[0])
@@ -82,7 +82,7 @@ def discrete_bytes(states: int) -> bytes:
     return (states | 0x8000).to_bytes(2, "little")
 
 
-@sensor.command(0x27, privilege=Privilege.USER, parse=of_length(1))
+@sensor.read(0x27, privilege=Privilege.USER, parse=of_length(1))
 async def get_thresholds(context: Context, request: bytes) -> bytes:
     """Get Sensor Thresholds (35.9): which are there, three lower ones, three upper ones."""
     limits = analog(request[0]).thresholds
@@ -91,14 +91,14 @@ async def get_thresholds(context: Context, request: bytes) -> bytes:
     return bytes((limits.READABLE, 0, 0, 0, limits.noncritical, limits.critical, 0))
 
 
-@sensor.command(0x25, privilege=Privilege.USER, parse=of_length(2))
+@sensor.read(0x25, privilege=Privilege.USER, parse=of_length(2))
 async def get_hysteresis(context: Context, request: bytes) -> bytes:
     """Get Sensor Hysteresis (35.7): none."""
     analog(request[0])
     return bytes(2)
 
 
-@sensor.command(0x29, privilege=Privilege.USER, parse=of_length(1))
+@sensor.read(0x29, privilege=Privilege.USER, parse=of_length(1))
 async def get_event_enable(context: Context, request: bytes) -> bytes:
     """Get Sensor Event Enable (35.11): none of an analog sensor, all of a discrete one."""
     found = find(request[0])
@@ -107,7 +107,7 @@ async def get_event_enable(context: Context, request: bytes) -> bytes:
     return bytes((EVENTS_ENABLED | SCANNING_ENABLED,)) + found.states.to_bytes(2, "little") * 2
 
 
-@sensor.command(0x2B, privilege=Privilege.USER, parse=of_length(1))
+@sensor.read(0x2B, privilege=Privilege.USER, parse=of_length(1))
 async def get_event_status(context: Context, request: bytes) -> bytes:
     """Get Sensor Event Status (35.13): the states that a discrete sensor has now."""
     found = find(request[0])
@@ -118,7 +118,7 @@ async def get_event_status(context: Context, request: bytes) -> bytes:
     return bytes((status,)) + (states or 0).to_bytes(2, "little") + bytes(2)
 
 
-@sensor.command(0x2F, privilege=Privilege.USER, parse=of_length(1))
+@sensor.read(0x2F, privilege=Privilege.USER, parse=of_length(1))
 async def get_type(context: Context, request: bytes) -> bytes:
     """Get Sensor Type (35.16)."""
     found = find(request[0])
@@ -143,7 +143,7 @@ class PlatformEvent:
         return "platform event"
 
 
-@sensor.command(0x02, privilege=Privilege.OPERATOR, parse=PlatformEvent.parse, audit="sel")
+@sensor.change(0x02, privilege=Privilege.OPERATOR, parse=PlatformEvent.parse, audit="sel")
 async def platform_event(context: Context, request: PlatformEvent) -> bytes:
     """Platform Event Message (29.3): a remote console's event goes into the log."""
     await context.bmc.journal.add(entry_of(REMOTE_CONSOLE, request.event))

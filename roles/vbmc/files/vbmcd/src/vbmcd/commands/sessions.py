@@ -25,7 +25,7 @@ RMCP_PLUS = 0x10
 """The session's protocol (22.20, byte 6, bits 7:4)."""
 
 
-@app.command(0x3B, privilege=Privilege.CALLBACK, parse=of_length(1))
+@app.change(0x3B, privilege=Privilege.CALLBACK, parse=of_length(1))
 async def set_session_privilege(context: Context, request: bytes) -> bytes:
     """Set Session Privilege Level (22.18); level 0 only reads the present one."""
     session = context.session
@@ -40,7 +40,7 @@ async def set_session_privilege(context: Context, request: bytes) -> bytes:
     return bytes((session.privilege,))
 
 
-@app.command(0x3C, privilege=Privilege.CALLBACK, parse=of_length(4, 5))
+@app.change(0x3C, privilege=Privilege.CALLBACK, parse=of_length(4, 5))
 async def close_session(context: Context, request: bytes) -> bytes:
     """Close Session (22.19); another's needs an administrator. 87h for one that does not exist."""
     session = context.session
@@ -61,7 +61,7 @@ def session_query(data: bytes) -> bytes:
     return data
 
 
-@app.command(0x3D, privilege=Privilege.USER, parse=session_query)
+@app.read(0x3D, privilege=Privilege.USER, parse=session_query)
 async def get_session_info(context: Context, request: bytes) -> bytes:
     """Get Session Info (22.20): the present session, the Nth, or one by handle or id. CCh for no such one."""
     sessions = context.bmc.engine.sessions

@@ -89,7 +89,7 @@ class SolParameter:
         return "" if self.parameter == SET_IN_PROGRESS else f"parameter {self.parameter}: {self.value.hex(' ')}"
 
 
-@transport.command(0x21, privilege=Privilege.ADMINISTRATOR, parse=SolParameter.parse, audit="sol")
+@transport.change(0x21, privilege=Privilege.ADMINISTRATOR, parse=SolParameter.parse, audit="sol")
 async def set_sol_configuration(context: Context, request: SolParameter) -> bytes:
     """Set SOL Configuration Parameters (26.2). 82h for channel and port, which are the instance's."""
     state = context.bmc.part(SolState)
@@ -135,7 +135,7 @@ def _rate(value: int) -> int:
     return value & 0x0F
 
 
-@transport.command(0x22, privilege=Privilege.USER, parse=of_length(4))
+@transport.read(0x22, privilege=Privilege.USER, parse=of_length(4))
 async def get_sol_configuration(context: Context, request: bytes) -> bytes:
     """Get SOL Configuration Parameters (26.3). 80h for a parameter that there is not."""
     channel(request[0])

@@ -32,7 +32,7 @@ def _text(bmc: Bmc, parameter: int) -> bytes:
     return texts[parameter].encode()[: BLOCK_SIZE * BLOCKS - 2]
 
 
-@app.command(0x59, privilege=Privilege.USER, parse=of_length(4))
+@app.read(0x59, privilege=Privilege.USER, parse=of_length(4))
 async def get_system_info(context: Context, request: bytes) -> bytes:
     """Get System Info Parameters (22.14b): 16 bytes a block. 80h for a parameter, C9h for a block that is not there."""
     if request[0] & REVISION_ONLY:
@@ -53,7 +53,7 @@ def parse_set(data: bytes) -> Change:
     return Change(data)
 
 
-@app.command(0x58, privilege=Privilege.ADMINISTRATOR, parse=parse_set, audit="system info")
+@app.change(0x58, privilege=Privilege.ADMINISTRATOR, parse=parse_set, audit="system info")
 async def set_system_info(context: Context, request: Change) -> bytes:
     """Set System Info Parameters (22.14a). 82h: all there is, is the instance's."""
     if request[0] & 0x7F == SET_IN_PROGRESS:

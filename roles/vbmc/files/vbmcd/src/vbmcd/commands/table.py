@@ -32,6 +32,7 @@ class NetFn(enum.IntEnum):
 
 Handler = Callable[[Context, Any], Awaitable[bytes]]
 Parser = Callable[[bytes], Any]
+Decorator = Callable[[Handler], Handler]
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,10 @@ class Command:
     parse: Parser
     privilege: Optional[Privilege]
     """None: allowed before a login too (appendix G, 'always')."""
-    audit: str
-    """The audit log's word for a command that changes something; empty for a read. The request's text is
-    the action; a request with an empty text is not logged."""
-
-    @property
-    def changes_state(self) -> bool:
-        return bool(self.audit)
+    changes: bool = False
+    """Whether asking twice differs from asking once: then who asks again gets the first answer (worker.repeats)."""
+    audit: str = ""
+    """The audit log's word; empty for none. The request's text is the action; one with an empty text is not logged."""
 
 
 def no_data(data: bytes) -> None:
@@ -75,16 +73,17 @@ class CommandTable:
         self.netfn = int(netfn)
         self._commands: Dict[int, Command] = {}
 
-    def command(
-        self,
-        number: int,
-        *,
-        privilege: Optional[Privilege],
-        parse: Parser = no_data,
-        audit: str = "",
-    ) -> Callable[[Handler], Handler]:
+    def read(self, number: int, *, privilege: Optional[Privilege], parse: Parser = no_data) -> Decorator:
+        """A command that may run as often as it is asked."""
+        return self._add(number, lambda handler: Command(handler, parse, privilege))
+
+    def change(self, number: int, *, privilege: Privilege, parse: Parser = no_data, audit: str = "") -> Decorator:
+        """A command that changes something, if only a reservation."""
+        return self._add(number, lambda handler: Command(handler, parse, privilege, changes=True, audit=audit))
+
+    def _add(self, number: int, make: Callable[[Handler], Command]) -> Decorator:
         def register(handler: Handler) -> Handler:
-            self._commands[number] = Command(handler, parse, privilege, audit)
+            self._commands[number] = make(handler)
             return handler
 
         return register

@@ -52,7 +52,7 @@ class LanParameter:
         return "" if self.parameter == SET_IN_PROGRESS else f"parameter {self.parameter}"
 
 
-@transport.command(0x01, privilege=Privilege.ADMINISTRATOR, parse=LanParameter.parse, audit="lan")
+@transport.change(0x01, privilege=Privilege.ADMINISTRATOR, parse=LanParameter.parse, audit="lan")
 async def set_lan_configuration(context: Context, request: LanParameter) -> bytes:
     """Set LAN Configuration Parameters (23.1). 82h for what differs from how the instance is configured."""
     settings = context.bmc.part(LanSettings)
@@ -68,7 +68,7 @@ async def set_lan_configuration(context: Context, request: LanParameter) -> byte
     return b""
 
 
-@transport.command(0x02, privilege=Privilege.OPERATOR, parse=of_length(4))
+@transport.read(0x02, privilege=Privilege.OPERATOR, parse=of_length(4))
 async def get_lan_configuration(context: Context, request: bytes) -> bytes:
     """Get LAN Configuration Parameters (23.2). 80h for a parameter that there is not."""
     channel(request[0])

@@ -113,7 +113,7 @@ class UserAccess:
         return f"access of id {self.number}"
 
 
-@app.command(0x43, privilege=Privilege.ADMINISTRATOR, parse=UserAccess.parse, audit="user")
+@app.change(0x43, privilege=Privilege.ADMINISTRATOR, parse=UserAccess.parse, audit="user")
 async def set_user_access(context: Context, request: UserAccess) -> bytes:
     """Set User Access (22.26): privilege limit, and whether IPMI messaging is allowed."""
 
@@ -124,7 +124,7 @@ async def set_user_access(context: Context, request: UserAccess) -> bytes:
     return b""
 
 
-@app.command(0x44, privilege=Privilege.OPERATOR, parse=of_length(2))
+@app.read(0x44, privilege=Privilege.OPERATOR, parse=of_length(2))
 async def get_user_access(context: Context, request: bytes) -> bytes:
     """Get User Access (22.27): one user's, with how many there may be and are."""
     channel(request[0])
@@ -156,7 +156,7 @@ class UserName:
         return f"name of id {self.number}: {self.name}"
 
 
-@app.command(0x45, privilege=Privilege.ADMINISTRATOR, parse=UserName.parse, audit="user")
+@app.change(0x45, privilege=Privilege.ADMINISTRATOR, parse=UserName.parse, audit="user")
 async def set_user_name(context: Context, request: UserName) -> bytes:
     """Set User Name (22.28); an empty one removes the user."""
 
@@ -167,7 +167,7 @@ async def set_user_name(context: Context, request: UserName) -> bytes:
     return b""
 
 
-@app.command(0x46, privilege=Privilege.OPERATOR, parse=of_length(1))
+@app.read(0x46, privilege=Privilege.OPERATOR, parse=of_length(1))
 async def get_user_name(context: Context, request: bytes) -> bytes:
     """Get User Name (22.29): zeros for an id that is not in use."""
     return context.bmc.part(Users).slot(request[0] & ID_MASK).name.encode().ljust(NAME_SIZE, b"\0")
@@ -201,7 +201,7 @@ class UserPassword:
         return f"{words[self.operation]} id {self.number}" if self.operation in words else ""
 
 
-@app.command(0x47, privilege=Privilege.ADMINISTRATOR, parse=UserPassword.parse, audit="user")
+@app.change(0x47, privilege=Privilege.ADMINISTRATOR, parse=UserPassword.parse, audit="user")
 async def set_user_password(context: Context, request: UserPassword) -> bytes:
     """Set User Password (22.30): set or test one of 16 or 20 bytes; enable or disable the user."""
     users = context.bmc.part(Users)

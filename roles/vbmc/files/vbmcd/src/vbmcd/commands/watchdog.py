@@ -96,21 +96,21 @@ class Watchdog:
         log.warning("what the watchdog timer asked for could not be done", extra={"fields": fields})
 
 
-@app.command(0x22, privilege=Privilege.OPERATOR, parse=no_data)
+@app.change(0x22, privilege=Privilege.OPERATOR, parse=no_data)
 async def reset_watchdog_timer(context: Context, request: None) -> bytes:
     """Reset Watchdog Timer (27.5): start it, or start anew. 80h where it was never set."""
     context.bmc.part(Watchdog).reset()
     return b""
 
 
-@app.command(0x24, privilege=Privilege.OPERATOR, parse=WatchdogSettings.parse, audit="watchdog")
+@app.change(0x24, privilege=Privilege.OPERATOR, parse=WatchdogSettings.parse, audit="watchdog")
 async def set_watchdog_timer(context: Context, request: WatchdogSettings) -> bytes:
     """Set Watchdog Timer (27.6): what it does and when; it is stopped, unless told to run on."""
     context.bmc.part(Watchdog).set(request)
     return b""
 
 
-@app.command(0x25, privilege=Privilege.USER)
+@app.read(0x25, privilege=Privilege.USER)
 async def get_watchdog_timer(context: Context, request: None) -> bytes:
     """Get Watchdog Timer (27.7)."""
     watchdog = context.bmc.part(Watchdog)

@@ -102,21 +102,23 @@ class Endpoint:
         if command is None or message.lun:
             self._answer(request, peer, bytes((Code.INVALID_FOR_LUN if command else Code.INVALID_COMMAND,)))
             return
+        kept = command.changes and request.session is not None
+        if kept and self._answer_repeat(request, peer):
+            return
         running, limit = (
             (self._running, MAX_RUNNING) if request.session is not None else (self._strangers, MAX_STRANGERS)
         )
         if len(running) >= limit:
             self._answer(request, peer, bytes((Code.NODE_BUSY,)))
             return
-        if command.changes_state and request.session is not None and self._is_repeat(request, peer):
-            return
+        if kept:
+            self._repeats.begin(request)
         running.start_at_once(self._run(command, request, peer))
 
-    def _is_repeat(self, request: Request, peer: Peer) -> bool:
+    def _answer_repeat(self, request: Request, peer: Peer) -> bool:
         """Whether the client has asked for this before: then it gets the answer of that, now or when there is one."""
         before = self._repeats.find(request, self._loop.time())
         if before is None:
-            self._repeats.begin(request)
             return False
         if before.answer is None:
             before.waiting.append((request, peer))
@@ -135,7 +137,7 @@ class Endpoint:
             )
             answer = bytes((Code.UNSPECIFIED,))
         self._answer(request, peer, answer)
-        if command.changes_state and request.session is not None:
+        if command.changes and request.session is not None:
             for repeated, asking in self._repeats.finish(request, answer, self._loop.time()):
                 self._answer(repeated, asking, answer)
 

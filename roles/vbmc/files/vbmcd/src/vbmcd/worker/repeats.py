@@ -6,7 +6,7 @@
 Clients send again after half a second or so, with a new session sequence number, so that the session's window
 lets it pass. Most keep the rqSeq; FreeIPMI counts it up, and takes only the answer to the latest. So a request
 of the same session is a repeat when it has the rqSeq and the content of one before, or when it has the content
-of one that still runs.
+of one that still runs. What was answered 'node busy' was not carried out: who asks that again means it anew.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 
+from vbmcd.commands.codes import Code
 from vbmcd.rmcp.engine import Request
 from vbmcd.worker.udp import Peer
 
@@ -57,6 +58,8 @@ class Repeats:
     def finish(self, request: Request, answer: bytes, now: float) -> List[Tuple[Request, Peer]]:
         """Note the answer of `request`, of which begin() was told; the repeats that are to get it too."""
         run = self._running.pop(_content(request))
+        if answer[0] == Code.NODE_BUSY:
+            self._by_sequence = {key: other for key, other in self._by_sequence.items() if other is not run}
         run.answer, run.finished = answer, now
         waiting, run.waiting = run.waiting, []
         return waiting
