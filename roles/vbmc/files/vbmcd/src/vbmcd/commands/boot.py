@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Callable, Dict, Optional
 
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.parameters import SET_IN_PROGRESS
 from vbmcd.machine.base import BootDevice, BootOverride
 
-SET_IN_PROGRESS = 0
 SERVICE_PARTITION_SELECTOR = 1
 SERVICE_PARTITION_SCAN = 2
 VALID_BIT_CLEARING = 3

@@ -13,12 +13,12 @@ from vbmcd.commands.boot import (
     INFO_ACKNOWLEDGE,
     INITIATOR_MAILBOX,
     LENGTHS,
-    SET_IN_PROGRESS,
     BootFlags,
     BootOptions,
 )
 from vbmcd.commands.chassis import chassis
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.parameters import SET_IN_PROGRESS, claimed
 from vbmcd.commands.table import of_length
 from vbmcd.config import Privilege
 
@@ -60,11 +60,8 @@ async def set_boot_options(context: Context, request: BootOption) -> bytes:
     if not value:
         bmc.boot.mark(request.parameter, request.valid)
         return b""
-    if request.parameter == SET_IN_PROGRESS and value[0] & 0x03 == 1 and bmc.boot.get(SET_IN_PROGRESS)[0] == 1:
-        raise CommandError(Code.SET_IN_PROGRESS)
     if request.parameter == SET_IN_PROGRESS:
-        # Commit write (2) makes nothing happen that was not done already: back to 'set complete'.
-        value = bytes((1 if value[0] & 0x03 == 1 else 0,))
+        value = bytes((claimed(bmc.boot.get(SET_IN_PROGRESS)[0], value[0]),))
     if request.parameter == INFO_ACKNOWLEDGE:
         # Data 1 is the write mask of data 2, and reads as 0 (parameter 4).
         value = bytes((0, bmc.boot.get(INFO_ACKNOWLEDGE)[1] & ~value[0] | value[1] & value[0]))

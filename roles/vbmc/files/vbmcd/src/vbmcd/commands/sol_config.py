@@ -11,19 +11,18 @@ from typing import Dict
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.channel import LAN_CHANNEL, channel
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.parameters import COMPLETE, REVISION, REVISION_ONLY, SET_IN_PROGRESS, claimed
 from vbmcd.commands.table import of_length
 from vbmcd.commands.transport import transport
 from vbmcd.config import Privilege
 from vbmcd.rmcp.sol import Timing
 
-REVISION = 0x11
-REVISION_ONLY = 0x80
 PROTECTED = 0xC0
 """Encryption and authentication are forced (parameter 2): sessions have both, always."""
 FASTEST = 0x0A
 """115.2 kbit/s (parameters 5 and 6). A virtual line has no speed; the number is kept for clients."""
 SLOWEST = 0x06
-SET_IN_PROGRESS, ENABLE, AUTHENTICATION, CHARACTERS, RETRY, RATE, VOLATILE_RATE, CHANNEL, PORT = range(9)
+ENABLE, AUTHENTICATION, CHARACTERS, RETRY, RATE, VOLATILE_RATE, CHANNEL, PORT = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,10 @@ class SolConfig:
 
 
 class SolState:
-    """What ends with the BMC: who is about to write, and the volatile bit rate."""
+    """What ends with the BMC: whether somebody is about to write, and the volatile bit rate."""
 
     def __init__(self, bmc: Bmc) -> None:
-        self.in_progress = False
+        self.in_progress = COMPLETE
         self.rate = SolConfig.of(bmc).rate
 
 
@@ -94,10 +93,7 @@ async def set_sol_configuration(context: Context, request: SolParameter) -> byte
     """Set SOL Configuration Parameters (26.2). 82h for channel and port, which are the instance's."""
     state = context.bmc.part(SolState)
     if request.parameter == SET_IN_PROGRESS:
-        wanted = request.value[0] & 0x03
-        if wanted == 1 and state.in_progress:
-            raise CommandError(Code.SET_IN_PROGRESS)
-        state.in_progress = wanted == 1
+        state.in_progress = claimed(state.in_progress, request.value[0])
         return b""
     if request.parameter == VOLATILE_RATE:
         state.rate = _rate(request.value[0])
@@ -143,7 +139,7 @@ async def get_sol_configuration(context: Context, request: bytes) -> bytes:
         return bytes((REVISION,))
     config, state = SolConfig.of(context.bmc), context.bmc.part(SolState)
     values = {
-        SET_IN_PROGRESS: (int(state.in_progress),),
+        SET_IN_PROGRESS: (state.in_progress,),
         ENABLE: (int(config.enabled),),
         AUTHENTICATION: (PROTECTED | config.privilege,),
         CHARACTERS: (config.accumulate, config.threshold),

@@ -12,13 +12,12 @@ from vbmcd import __version__
 from vbmcd.commands.app import app
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.parameters import REVISION, REVISION_ONLY, SET_IN_PROGRESS
 from vbmcd.commands.requests import Change
 from vbmcd.commands.table import of_length
 from vbmcd.config import Privilege
 
-REVISION = 0x11
-REVISION_ONLY = 0x80
-SET_IN_PROGRESS, FIRMWARE_VERSION, SYSTEM_NAME = range(3)
+FIRMWARE_VERSION, SYSTEM_NAME = 1, 2
 UTF8 = 1
 BLOCK_SIZE = 16
 BLOCKS = 16

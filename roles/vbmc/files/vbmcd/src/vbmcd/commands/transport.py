@@ -15,22 +15,18 @@ from vbmcd.commands import lan
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.channel import channel
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.parameters import COMPLETE, REVISION, REVISION_ONLY, SET_IN_PROGRESS, claimed
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
 
 transport = CommandTable(NetFn.TRANSPORT)
 
-REVISION = 0x11
-"""Of the parameters: 1, and no older one differs (23.2)."""
-REVISION_ONLY = 0x80
-SET_IN_PROGRESS = 0
-
 
 class LanSettings:
-    """What is not the instance's: who is about to write."""
+    """What is not the instance's: whether somebody is about to write."""
 
     def __init__(self, bmc: Bmc) -> None:
-        self.in_progress = False
+        self.in_progress = COMPLETE
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,7 @@ async def set_lan_configuration(context: Context, request: LanParameter) -> byte
     """Set LAN Configuration Parameters (23.1). 82h for what differs from how the instance is configured."""
     settings = context.bmc.part(LanSettings)
     if request.parameter == SET_IN_PROGRESS:
-        wanted = request.value[0] & 0x03
-        if wanted == 1 and settings.in_progress:
-            raise CommandError(Code.SET_IN_PROGRESS)
-        settings.in_progress = wanted == 1
+        settings.in_progress = claimed(settings.in_progress, request.value[0])
         return b""
     selector = request.value[0] if request.parameter in lan.SELECTED else 0
     if lan.read(_network(context), request.parameter, selector) != request.value:
@@ -75,7 +68,7 @@ async def get_lan_configuration(context: Context, request: bytes) -> bytes:
     if request[0] & REVISION_ONLY:
         return bytes((REVISION,))
     if request[1] == SET_IN_PROGRESS:
-        return bytes((REVISION, int(context.bmc.part(LanSettings).in_progress)))
+        return bytes((REVISION, context.bmc.part(LanSettings).in_progress))
     return bytes((REVISION,)) + lan.read(_network(context), request[1], request[2])
 
 
