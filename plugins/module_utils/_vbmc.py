@@ -233,4 +233,5 @@ def _instance_of(properties: Document) -> Document:
     document = {("domain" if key == "domain_name" else key): value for key, value in properties.items()}
     users = _USER.findall(document.get("users") or "")
     shown = [{"name": name, "privilege": privilege} for name, privilege in users]
-    return {**document, "users": shown, "pid": document.get("pid") or None}
+    suites = [int(number) for number in (document.get("cipher_suites") or "").split(", ") if number]
+    return {**document, "users": shown, "cipher_suites": suites, "pid": document.get("pid") or None}

@@ -119,6 +119,11 @@ options:
         description:
           - As O(kg), of this instance.
         type: str
+      cipher_suites:
+        description:
+          - As O(cipher_suites), of this instance.
+        type: list
+        elements: int
       owner:
         description:
           - As O(owner), of this instance.
@@ -204,6 +209,15 @@ options:
       - Text, or V(0x) and two hexadecimal digits for each byte. An empty one removes it.
       - A new instance has none.
     type: str
+  cipher_suites:
+    description:
+      - The cipher suites that clients may use, by their numbers in the IPMI specification, all of them.
+      - There are V(1), V(2), V(3), V(6), V(7), V(8), V(11), V(12), V(15), V(16) and V(17).
+      - All but V(3), V(8), V(12) and V(17) send everything in the clear, but for the password of a login. With V(1),
+        V(6) and V(15) packets are not authentic either, so that whoever sees them can send commands.
+      - A new instance takes V([3, 17]).
+    type: list
+    elements: int
   owner:
     description:
       - A label that says whose the instance is, such as the name of a lab; see O(purge).
@@ -346,6 +360,7 @@ INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "libvirt_sasl_username": {"type": "str"},
     "libvirt_sasl_password": {"type": "str", "no_log": True},
     "kg": {"type": "str", "no_log": True},
+    "cipher_suites": {"type": "list", "elements": "int"},
     "owner": {"type": "str"},
 }
 

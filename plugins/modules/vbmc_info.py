@@ -119,6 +119,11 @@ instances:
     kg:
       description: A mask, or empty where there is no BMC key K_g.
       type: str
+    cipher_suites:
+      description: The cipher suites that clients may use.
+      type: list
+      elements: int
+      sample: [3, 17]
     owner:
       description: The label that says whose it is.
       type: str

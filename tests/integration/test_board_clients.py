@@ -268,6 +268,32 @@ def test_boot_flags_expire_where_the_daemon_is_told_so() -> None:
             eventually(lambda: console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x00, 5)
 
 
+SUITES = {1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17}
+BY_IPMITOOL = {1, 2, 3, 15, 16, 17}
+"""ipmitool has nothing with MD5."""
+
+
+def test_cipher_suites_are_turned_on_one_by_one(vbmcd: Vbmcd) -> None:
+    target = Target(vbmcd.serve("suites", **NO_MACHINE, kg="a key", cipher_suites=sorted(SUITES)))
+    try:
+        for suite in SUITES:
+            told = freeipmi("ipmi-chassis", target, "-k", "a key", "--get-chassis-status", suite=suite)
+            assert told.code == 0 and told.output.startswith("System Power"), (suite, told)
+        for suite in BY_IPMITOOL:
+            told = ipmitool(target, "-k", "a key", "power", "status", suite=suite)
+            assert told.output == "Chassis Power is on", (suite, told)
+        listed = ipmitool(target, "-k", "a key", "channel", "getciphers", "ipmi", "1").output.splitlines()[1:]
+        assert [int(line.split()[0]) for line in listed] == sorted(SUITES)
+        assert "encryption" in ipmitool(target, "-k", "a key", "sol", "activate", suite=2).output
+        vbmcd.apply({"name": "suites", "kg": "", "cipher_suites": [12]})
+        assert freeipmi("ipmi-chassis", target, "--get-chassis-status", suite=12).code == 0
+        assert freeipmi("ipmi-chassis", target, "--get-chassis-status", suite=8).code != 0
+        assert ipmitool(target, "power", "status", suite=3).code != 0
+        assert {"Property": "cipher_suites", "Value": "12"} in vbmcd.vbmc_json("show", "suites")
+    finally:
+        vbmcd.ask("delete", names=["suites"])
+
+
 def test_a_bmc_key_is_asked_for(vbmcd: Vbmcd) -> None:
     target = Target(vbmcd.serve("keyed", **NO_MACHINE, kg="0x626d63206b6579", port=free_ports(1)[0]))
     try:

@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 HEAD = bytes.fromhex("0600ff07")
-SUITES = {3: (1, 1, 1, hashlib.sha1, 12), 17: (3, 4, 1, hashlib.sha256, 16)}
+HASHES = {1: (hashlib.sha1, 12), 2: (hashlib.md5, 16), 3: (hashlib.sha256, 16)}
+"""Of the authentication algorithms: the hash, and how much of it RAKP 4 has."""
+SUITES = {
+    1: (1, 0, 0), 2: (1, 1, 0), 3: (1, 1, 1), 6: (2, 0, 0), 7: (2, 2, 0), 8: (2, 2, 1), 11: (2, 3, 0), 12: (2, 3, 1),
+    15: (3, 0, 0), 16: (3, 4, 0), 17: (3, 4, 1),
+}  # fmt: skip
+"""Authentication, integrity and confidentiality algorithm (table 22-20)."""
+CODE_SIZES = {0: 0, 1: 12, 2: 16, 3: 16, 4: 16}
+KEYED_MD5 = 3
 
 
 def ipmi_message(netfn: int, command: int, data: bytes = b"", rqseq: int = 1, lun: int = 0) -> bytes:
@@ -60,7 +68,9 @@ class ConsolePackets:
     kg: bytes = b""
 
     def __post_init__(self) -> None:
-        self.auth, self.integrity, self.crypt, self.hash, self.code_size = SUITES[self.suite]
+        self.auth, self.integrity, self.crypt = SUITES[self.suite]
+        self.hash, self.check_size = HASHES[self.auth]
+        self.code_size = CODE_SIZES[self.integrity]
         self.k1 = self.k2 = b""
 
     def _hmac(self, key: bytes, data: bytes) -> bytes:
@@ -106,7 +116,7 @@ class ConsolePackets:
             return payload[1]
         sik = self._hmac(self.kg or self.password, self.random + self.bmc_random + self._who)
         check = self._hmac(sik, self.random + struct.pack("<I", self.session_id) + self.guid)
-        assert payload[8:] == check[: self.code_size]
+        assert payload[8:] == check[: self.check_size]
         self.k1, self.k2 = self._hmac(sik, b"\1" * 20), self._hmac(sik, b"\2" * 20)[:16]
         return 0
 
@@ -118,6 +128,8 @@ class ConsolePackets:
         return self.seal(ipmi_message(netfn, command, data, rqseq, lun), self.sequence)
 
     def seal(self, message: bytes, sequence: int) -> bytes:
+        if not self.crypt:
+            return self.seal_ciphertext(message, sequence, 0x40 if self.integrity else 0)
         pad = -(len(message) + 1) % 16
         return self.seal_plain(message + bytes(range(1, pad + 1)) + bytes((pad,)), sequence)
 
@@ -129,19 +141,32 @@ class ConsolePackets:
 
     def seal_ciphertext(self, payload: bytes, sequence: int, kind: int = 0xC0) -> bytes:
         packet = plus(kind, payload, self.session_id, sequence)
+        if not self.integrity:
+            return packet
         pad = -(len(packet) - 4 + 2) % 4
         packet += b"\xff" * pad + bytes((pad, 7))
-        return packet + self._hmac(self.k1, packet[4:])[: self.code_size]
+        return packet + self._code(packet[4:])
+
+    def _code(self, data: bytes) -> bytes:
+        if self.integrity == KEYED_MD5:
+            key = self.password.ljust(20, b"\0")
+            return hashlib.md5(key + data + key).digest()
+        return self._hmac(self.k1, data)[: self.code_size]
 
     def answer(self, datagram: bytes) -> bytes:
         """Completion code and data of an answer, whose code, pad and checksums have to be right."""
-        covered, code = datagram[4 : -self.code_size], datagram[-self.code_size :]
-        assert code == self._hmac(self.k1, covered)[: self.code_size]
+        if self.integrity:
+            assert datagram[-self.code_size :] == self._code(datagram[4 : -self.code_size])
+        else:
+            assert len(datagram) == 16 + len(payload_of(datagram))
+        assert datagram[5] >> 6 == (2 if self.crypt else 0) | (1 if self.integrity else 0)
         assert struct.unpack_from("<I", datagram, 6) == (self.console_id,)
-        payload = payload_of(datagram)
-        decryptor = Cipher(algorithms.AES(self.k2), modes.CBC(payload[:16])).decryptor()
-        plain = decryptor.update(payload[16:]) + decryptor.finalize()
-        message = plain[: -plain[-1] - 1]
+        message = self._decrypted(payload_of(datagram)) if self.crypt else payload_of(datagram)
         assert sum(message[:3]) & 0xFF == 0
         assert sum(message[3:]) & 0xFF == 0
         return message[6:-1]
+
+    def _decrypted(self, payload: bytes) -> bytes:
+        decryptor = Cipher(algorithms.AES(self.k2), modes.CBC(payload[:16])).decryptor()
+        plain = decryptor.update(payload[16:]) + decryptor.finalize()
+        return plain[: -plain[-1] - 1]

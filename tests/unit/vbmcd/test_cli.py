@@ -101,7 +101,7 @@ def test_add_takes_virtualbmcs_options_and_more(vbmc: Vbmc) -> None:
     done = vbmc(
         "add", "n", "--domain", "d", "--username", "u", "--password", "hidden", "--privilege", "operator",
         "--port", "7", "--address", "192.0.2.7", "--libvirt-uri", "test:///default", "--libvirt-sasl-username", "s",
-        "--libvirt-sasl-password", "hidden", "--owner", "lab",
+        "--libvirt-sasl-password", "hidden", "--owner", "lab", "--cipher-suites", "17,8",
     )  # fmt: skip
     assert done.code == 0
     (spec,) = vbmc.asked[1]["instances"]
@@ -118,6 +118,7 @@ def test_add_takes_virtualbmcs_options_and_more(vbmc: Vbmc) -> None:
         "libvirt_sasl_username": "s",
         "libvirt_sasl_password": "hidden",
         "owner": "lab",
+        "cipher_suites": [17, 8],
     }
 
 

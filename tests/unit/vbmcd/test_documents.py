@@ -217,9 +217,27 @@ def test_a_kg_shows_as_a_password_does() -> None:
     assert "secret-kg" not in repr(keyed) and "secret-kg" in json.dumps(instance_to_file(keyed))
 
 
-def test_a_file_of_a_version_that_knew_no_kg_is_read() -> None:
+def test_cipher_suites_are_a_set_of_those_that_there_are() -> None:
+    (wanted,) = parse_specs([{"name": "a", "cipher_suites": [17, 8, 17]}])
+    instance = wanted.applied_to(None, 1)
+    assert instance.cipher_suites == (8, 17)
+    assert instance_to_document(instance)["cipher_suites"] == [8, 17]
+    assert parse_specs([{"name": "a"}])[0].applied_to(instance, 1).cipher_suites == (8, 17), "left out, they stay"
+    assert parse_specs([{"name": "a"}])[0].applied_to(None, 1).cipher_suites == (3, 17)
+
+
+@pytest.mark.parametrize(("suites", "said"), [
+    ([], "not a list of cipher suites"), ("3,17", "not a list"), ([0], "0 would let everybody in without a password"),
+    ([3, 4], "4 is none that vbmcd has: give some of 1, 2, 3, 6"), ([True], "True is none"), (["3"], "'3' is none"),
+])  # fmt: skip
+def test_what_is_no_set_of_cipher_suites_is_refused(suites: object, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        parse_specs([{"name": "a", "cipher_suites": suites}])
+
+
+def test_a_file_of_a_version_that_knew_less_is_read() -> None:
     document = instance_to_file(FULL)
-    del document["kg"]
+    del document["kg"], document["cipher_suites"]
     assert instance_from_file(document) == FULL
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rig.packets import ConsolePackets, ipmi_message, payload_of, plus, sessionless
+from rig.packets import SUITES, ConsolePackets, ipmi_message, payload_of, plus, sessionless
 from vbmcd.config import Privilege, User
 from vbmcd.rmcp.engine import LOGIN_TIMEOUT, MAX_LOGINS_PER_HOST, MAX_SESSIONS, SESSION_TIMEOUT, Engine, Request
 
@@ -61,6 +61,38 @@ def test_a_suite_that_is_not_offered_is_refused_with_11h(engine: Engine, auth: i
     console = ConsolePackets(b"admin", b"secret")
     console.auth, console.integrity, console.crypt = auth, integrity, crypt
     assert console.opened(ask(engine, console.open_session())) == 0x11
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES))
+def test_a_suite_that_was_turned_on_is_used_and_no_other(suite: int) -> None:
+    engine = Engine(USERS, bytes(range(16)), suites=(suite,), kg=b"" if suite % 2 else b"key of the BMC")
+    console = ConsolePackets(b"admin", b"secret", suite, kg=b"" if suite % 2 else b"key of the BMC")
+    log_in(engine, console)
+    request = carried_out(engine, console.request(0x06, 0x01, bytes(range(33))))
+    assert request.message.data == bytes(range(33))
+    assert console.answer(request.reply(b"\x00\xaa\xbb")) == b"\x00\xaa\xbb"
+    for other in set(SUITES) - {suite}:
+        assert ConsolePackets(b"admin", b"secret", other).opened(
+            ask(engine, ConsolePackets(b"admin", b"secret", other).open_session())
+        ) == 0x11  # fmt: skip
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES))
+def test_a_packet_that_is_not_protected_as_its_session_is_dropped(suite: int) -> None:
+    engine = Engine(USERS, bytes(range(16)), suites=(suite,))
+    console = log_in(engine, ConsolePackets(b"admin", b"secret", suite))
+    replayed = console.request(0x06, 0x01)
+    carried_out(engine, replayed)
+    assert engine.receive(replayed, HERE, 0.0) is None, "a sequence number counts once in every suite"
+    own = (0x80 if console.crypt else 0) | (0x40 if console.integrity else 0)
+    for flags in {0x00, 0x40, 0x80, 0xC0} - {own}:
+        packet = bytearray(console.request(0x06, 0x01))
+        packet[5] = flags
+        assert engine.receive(bytes(packet), HERE, 0.0) is None
+    if console.integrity:
+        packet = bytearray(console.request(0x06, 0x01))
+        packet[-1] ^= 1
+        assert engine.receive(bytes(packet), HERE, 0.0) is None
 
 
 def test_null_records_leave_the_choice_to_the_bmc_which_takes_the_strongest(engine: Engine) -> None:

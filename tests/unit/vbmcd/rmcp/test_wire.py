@@ -49,7 +49,7 @@ def test_what_is_no_ipmi_packet_is_malformed(datagram: str) -> None:
 
 def test_an_rmcp_plus_header_is_taken_apart() -> None:
     parsed = packet.parse(packet.encode_plus(0xC0, 0x11223344, 0x55667788, b"abc") + b"trailer")
-    assert parsed == packet.PlusHeader(0, True, True, 0x11223344, 0x55667788, b"abc", b"trailer")
+    assert parsed == packet.PlusHeader(0, 0xC0, 0x11223344, 0x55667788, b"abc", b"trailer")
 
 
 def test_a_request_is_parsed_and_answered_with_both_checksums() -> None:

@@ -32,6 +32,7 @@ HEX = "0x"
 """How a K_g that is no text begins, as for FreeIPMI's -k."""
 MAX_KG = 20
 """Bytes (IPMI 2.0, 13.33)."""
+DEFAULT_CIPHER_SUITES = (3, 17)
 MAX_USERS = 15
 """User ids 2 to 16; id 1 is the null user, which does not exist here."""
 
@@ -76,6 +77,8 @@ class Instance:
     connection: Connection = Connection()
     kg: str = field(default="", repr=False)
     """The BMC key K_g (IPMI 2.0, 13.31) that clients have to know as well: text, or 0x and digits; empty for none."""
+    cipher_suites: Tuple[int, ...] = DEFAULT_CIPHER_SUITES
+    """The cipher suites that are offered (IPMI 2.0, 22.15.2), in ascending order; of rmcp.suites.SUITES."""
     owner: str = ""
     """A label; purging is limited to one."""
     active: bool = False

@@ -53,6 +53,7 @@ class Wanted:
     libvirt_sasl_username: Optional[str] = None
     libvirt_sasl_password: Optional[str] = field(default=None, repr=False)
     kg: Optional[str] = field(default=None, repr=False)
+    cipher_suites: Optional[Tuple[int, ...]] = None
     owner: Optional[str] = None
     state: State = State.PRESENT
 
@@ -73,7 +74,9 @@ class Wanted:
             ),
         )
         active = {State.STARTED: True, State.STOPPED: False}.get(self.state, base.active)
-        changes = _given(domain=self.domain, address=self.address, kg=self.kg, owner=self.owner)
+        changes = _given(
+            domain=self.domain, address=self.address, kg=self.kg, cipher_suites=self.cipher_suites, owner=self.owner
+        )
         return replace(
             base,
             port=port,
@@ -101,10 +104,11 @@ _STORED_KEYS = (
     "libvirt_sasl_username",
     "libvirt_sasl_password",
     "kg",
+    "cipher_suites",
     "owner",
     "state",
 )
-_LATER_KEYS = ("kg",)
+_LATER_KEYS = ("kg", "cipher_suites")
 """Keys that files of older versions lack."""
 SPEC_KEYS = (*_STORED_KEYS, "default_port")
 _USER_KEYS = ("name", "password", "privilege")
@@ -174,6 +178,7 @@ def _parse(item: object, keys: Tuple[str, ...], place: str, errors: List[VbmcErr
         libvirt_sasl_username=reader.get("libvirt_sasl_username", fields.sasl_username),
         libvirt_sasl_password=reader.get("libvirt_sasl_password", fields.sasl_password),
         kg=reader.get("kg", fields.kg),
+        cipher_suites=reader.get("cipher_suites", fields.cipher_suites),
         owner=reader.get("owner", fields.owner),
         state=reader.get("state", _state) or State.PRESENT,
     )
@@ -254,6 +259,7 @@ def instance_to_document(instance: Instance, mask: bool = True) -> Document:
         "libvirt_sasl_username": connection.sasl_username,
         "libvirt_sasl_password": secret(connection.sasl_password),
         "kg": secret(instance.kg),
+        "cipher_suites": list(instance.cipher_suites),
         "owner": instance.owner,
         "state": (State.STARTED if instance.active else State.STOPPED).value,
     }

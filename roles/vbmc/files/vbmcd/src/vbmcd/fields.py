@@ -14,10 +14,11 @@ import ipaddress
 import string
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Callable, List, Optional, TypeVar
+from typing import Any, Callable, List, Optional, Tuple, TypeVar
 
 from vbmcd.config import HEX, MAX_KG, MAX_NAME, MAX_PASSWORD, MAX_USERNAME, Privilege
 from vbmcd.errors import InvalidRequest, VbmcError
+from vbmcd.rmcp.suites import SUITES
 
 MASK = "********"
 """What is shown for a password."""
@@ -26,6 +27,7 @@ CHANGED_MASK = f"{MASK} (changed)"
 MAX_OWNER = 64
 _MAX_URI = 1024
 _MAX_SASL = 256
+_WITHOUT_PASSWORD = "would let everybody in without a password"
 
 T = TypeVar("T")
 
@@ -95,6 +97,18 @@ def kg(value: object) -> str:
     if len(digits) > 2 * MAX_KG:
         raise ValueError(f"has {len(digits) // 2} bytes, and {MAX_KG} are allowed: choose a shorter one")
     return value.lower()
+
+
+def cipher_suites(value: object) -> Tuple[int, ...]:
+    """Numbers of cipher suites, in ascending order."""
+    known = ", ".join(str(number) for number in sorted(SUITES))
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{shown(value)} is not a list of cipher suites: give some of {known}")
+    for number in value:
+        if isinstance(number, bool) or number not in SUITES:
+            reason = _WITHOUT_PASSWORD if number == 0 else "is none that vbmcd has"
+            raise ValueError(f"{shown(number)} {reason}: give some of {known}")
+    return tuple(sorted(set(value)))
 
 
 def sasl_password(value: object) -> str:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from vbmcd.cli.base import VbmcCommand
 from vbmcd.cli.passwords import PASSWORD_VARIABLE, add_password_options, password_from
 from vbmcd.config import (
     DEFAULT_ADDRESS,
+    DEFAULT_CIPHER_SUITES,
     DEFAULT_PASSWORD,
     DEFAULT_PORT,
     DEFAULT_URI,
@@ -45,6 +46,12 @@ class Add(VbmcCommand):
         parser.add_argument("--libvirt-sasl-username", metavar="USER", help="user for libvirt's SASL authentication")
         add_password_options(parser, "libvirt-sasl-password", "the password for libvirt's SASL authentication")
         add_password_options(parser, "kg", "the BMC key K_g, as text or as 0x and digits", " (default: none)")
+        parser.add_argument(
+            "--cipher-suites",
+            type=_numbers,
+            metavar="N[,N...]",
+            help="cipher suites that clients may use; default: " + ",".join(str(one) for one in DEFAULT_CIPHER_SUITES),
+        )
         parser.add_argument("--owner", metavar="LABEL", help="label that vbmc apply --purge can be limited to")
         return parser
 
@@ -53,6 +60,13 @@ class Add(VbmcCommand):
         for one in result["instances"]:
             self.app.stdout.write(f"{one['name']} added on {show((one['address'], one['port']))}\n")
         self.complain_of_failed(result)
+
+
+def _numbers(text: str) -> List[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers: separate them by commas") from None
 
 
 def _spec(options: argparse.Namespace) -> Dict[str, Any]:
@@ -69,6 +83,7 @@ def _spec(options: argparse.Namespace) -> Dict[str, Any]:
         "libvirt_sasl_username": options.libvirt_sasl_username,
         "libvirt_sasl_password": password_from(options.libvirt_sasl_password, options.libvirt_sasl_password_file),
         "kg": password_from(options.kg, options.kg_file),
+        "cipher_suites": options.cipher_suites,
         "owner": options.owner,
     }
     return {key: value for key, value in given.items() if value is not None}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Tuple
 
 from vbmcd.cli.base import VbmcLister
@@ -61,12 +61,20 @@ def _properties(status: Mapping[str, Any]) -> Iterable[Tuple[str, Any]]:
     """The rows of an instance; VirtualBMC's properties have the names that they have there."""
     renamed = {"domain": "domain_name"}
     for key in sorted(status, key=lambda key: renamed.get(key, key)):
-        value = _users(status["users"]) if key == "users" else _cell(status, key)
-        yield renamed.get(key, key), value
+        shown = _SHOWN.get(key)
+        yield renamed.get(key, key), shown(status[key]) if shown and status.get(key) else _cell(status, key)
 
 
 def _users(users: Iterable[Mapping[str, str]]) -> str:
     return ", ".join(f"{user['name']} ({user['privilege']})" for user in users)
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
+
+
+_SHOWN: Mapping[str, Callable[[Any], str]] = {"users": _users, "cipher_suites": _numbers}
+"""What a table has no room for as it is."""
 
 
 def _worker(worker: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Iterable
 
 from vbmcd.commands.app import app
 from vbmcd.commands.bmc import Context
@@ -13,7 +15,7 @@ from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.requests import Change, change_of_length
 from vbmcd.commands.table import of_length
 from vbmcd.config import Privilege
-from vbmcd.rmcp.suites import SUITES
+from vbmcd.rmcp.suites import CipherSuite
 
 LAN_CHANNEL = 0x1
 THIS_CHANNEL = 0xE
@@ -72,13 +74,14 @@ async def get_channel_cipher_suites(context: Context, request: bytes) -> bytes:
     number = channel(request[0])
     index = request[2] & 0x3F
     by_suite = bool(request[2] & 0x80)
-    records = b"".join(suite.record() for suite in SUITES) if by_suite else algorithm_list()
+    suites = sorted(context.bmc.engine.suites, key=attrgetter("id"))
+    records = b"".join(suite.record() for suite in suites) if by_suite else algorithm_list(suites)
     return bytes((number,)) + records[index * 16 : index * 16 + 16]
 
 
-def algorithm_list() -> bytes:
+def algorithm_list(suites: Iterable[CipherSuite]) -> bytes:
     """Every algorithm once, tagged by kind (22.15.1), for a console that asks for no suites."""
-    kinds = zip(*(suite.algorithms() for suite in SUITES))
+    kinds = zip(*(suite.algorithms() for suite in suites))
     return bytes(tag | value for tag, values in zip((0x00, 0x40, 0x80), kinds) for value in dict.fromkeys(values))
 
 

@@ -16,7 +16,6 @@ from typing import Callable, Dict, List, Tuple, Union
 
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.config import Privilege
-from vbmcd.rmcp.suites import SUITES
 
 ROUTES = "/proc/net/route"
 STATIC = 1
@@ -40,6 +39,8 @@ class Network:
     console: str
     """Who asks: of a BMC that answers everywhere, the address is the one this console reaches."""
     guid: bytes
+    suites: Tuple[int, ...]
+    """The cipher suites that are offered, in ascending order."""
 
     @property
     def address(self) -> Address:
@@ -107,12 +108,12 @@ def default_gateway() -> bytes:
 
 def _cipher_suite_ids(network: Network) -> bytes:
     """A reserved byte, then as many entries as there may be (parameter 23)."""
-    return bytes((0, *(suite.id for suite in SUITES))).ljust(17, b"\0")
+    return bytes((0, *network.suites)).ljust(17, b"\0")
 
 
 def _cipher_suite_privileges(network: Network) -> bytes:
     """A reserved byte, then four bits for each entry of parameter 23 (parameter 24)."""
-    levels = [int(Privilege.ADMINISTRATOR)] * len(SUITES) + [0] * (16 - len(SUITES))
+    levels = [int(Privilege.ADMINISTRATOR)] * len(network.suites) + [0] * (16 - len(network.suites))
     return bytes((0, *(low | high << 4 for low, high in zip(levels[::2], levels[1::2]))))
 
 
@@ -143,7 +144,7 @@ PARAMETERS: Dict[int, Callable[[Network], bytes]] = {
     17: lambda network: b"\0",  # no alert destinations
     20: lambda network: bytes(2),  # no VLAN: that is the host's
     21: lambda network: b"\0",
-    22: lambda network: bytes((len(SUITES),)),
+    22: lambda network: bytes((len(network.suites),)),
     23: _cipher_suite_ids,
     24: _cipher_suite_privileges,
     26: lambda network: bytes(6),  # no limit on wrong passwords

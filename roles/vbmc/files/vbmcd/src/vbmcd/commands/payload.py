@@ -49,7 +49,7 @@ async def activate_payload(context: Context, request: bytes) -> bytes:
     user = bmc.part(Users).id_of(session.user) or 0
     if session.privilege < config.privilege or config.denied >> user & 1:
         raise CommandError(Code.INSUFFICIENT_PRIVILEGE)
-    if not request[2] & ENCRYPTED:
+    if not request[2] & ENCRYPTED or not session.suite.encrypts:
         raise CommandError(Code.ENCRYPTION_NEEDED)
     port = bmc.part(SolPort)
     if port.owner is not None:

@@ -74,4 +74,5 @@ async def get_lan_configuration(context: Context, request: bytes) -> bytes:
 
 def _network(context: Context) -> lan.Network:
     bmc = context.bmc
-    return lan.Network(bmc.instance.address, bmc.instance.port, context.source[0], bmc.engine.guid)
+    instance = bmc.instance
+    return lan.Network(instance.address, instance.port, context.source[0], bmc.engine.guid, instance.cipher_suites)

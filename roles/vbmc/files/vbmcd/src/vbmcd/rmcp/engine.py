@@ -16,7 +16,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Callable, Dict, Iterable, List, Optional, Tuple, Union
 
-from vbmcd.config import Privilege, User
+from vbmcd.config import DEFAULT_CIPHER_SUITES, Privilege, User
 from vbmcd.rmcp import packet
 from vbmcd.rmcp.errors import Malformed
 from vbmcd.rmcp.handshake import (
@@ -32,7 +32,7 @@ from vbmcd.rmcp.handshake import (
 from vbmcd.rmcp.message import Message
 from vbmcd.rmcp.presence import RMCP_ASF, pong
 from vbmcd.rmcp.session import Session
-from vbmcd.rmcp.suites import SUITES, CipherSuite
+from vbmcd.rmcp.suites import CipherSuite, by_strength
 
 SESSION_TIMEOUT = 60.0
 """Seconds without a packet after which a session ends (6.12.15)."""
@@ -97,8 +97,13 @@ class Engine:
         guid: bytes,
         random: Callable[[int], bytes] = os.urandom,
         kg: bytes = b"",
+        suites: Iterable[int] = DEFAULT_CIPHER_SUITES,
     ) -> None:
-        """`kg`: the BMC key that consoles have to know besides a password; empty for none."""
+        """`kg`: the BMC key that consoles have to know besides a password; empty for none.
+
+        `suites`: the numbers of the cipher suites that are offered.
+        """
+        self.suites = by_strength(suites)
         self._users: Dict[bytes, User] = {user.name.encode(): user for user in users}
         self.guid = guid
         self._kg = kg
@@ -183,7 +188,7 @@ class Engine:
 
     def _login_step(self, header: packet.PlusHeader, source: Address, now: float) -> Union[bytes, Request, None]:
         """Payloads of session id 0: the login, and commands that need none in RMCP+ framing."""
-        if header.encrypted or header.authenticated:
+        if header.flags:
             return None
         if header.kind == packet.PAYLOAD_IPMI:
             return Request(Message.parse(header.payload), None)
@@ -199,7 +204,7 @@ class Engine:
         return packet.encode_plus(header.kind + 1, 0, 0, reply) if reply else None
 
     def _open_session(self, request: OpenSessionRequest, source: Address, now: float) -> bytes:
-        suite = choose_suite(request.proposal)
+        suite = choose_suite(self.suites, request.proposal)
         if suite is None:
             return open_session_error(request, Status.NO_MATCHING_SUITE)
         if request.privilege > Privilege.ADMINISTRATOR:
@@ -293,9 +298,11 @@ class Engine:
         return reply
 
 
-def choose_suite(proposal: Tuple[Optional[int], Optional[int], Optional[int]]) -> Optional[CipherSuite]:
-    """The strongest offered suite that the proposal allows; a null record allows any (13.17)."""
-    for suite in reversed(SUITES):
+def choose_suite(
+    suites: Iterable[CipherSuite], proposal: Tuple[Optional[int], Optional[int], Optional[int]]
+) -> Optional[CipherSuite]:
+    """The first of `suites` that the proposal allows; a null record allows any (13.17)."""
+    for suite in suites:
         if all(asked is None or asked == has for asked, has in zip(proposal, suite.algorithms())):
             return suite
     return None

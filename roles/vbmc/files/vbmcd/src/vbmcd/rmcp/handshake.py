@@ -14,8 +14,9 @@ import struct
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from vbmcd.config import MAX_PASSWORD
 from vbmcd.rmcp.errors import Malformed
-from vbmcd.rmcp.suites import CipherSuite
+from vbmcd.rmcp.suites import MD5_128, CipherSuite
 
 KEY_CONSTANT_SIZE = 20
 """Bytes of the constants that K1 and K2 are made of (13.32). Consoles (ipmitool, FreeIPMI, pyghmi) keep 20
@@ -159,16 +160,18 @@ class Exchange:
             self.session_integrity_key(),
             self.console_random + struct.pack("<I", self.session_id) + self.guid,
         )
-        return struct.pack("<BBxxI", tag, Status.OK, self.console_id) + code[: self.suite.code_size]
+        return struct.pack("<BBxxI", tag, Status.OK, self.console_id) + code[: self.suite.check_size]
 
     def session_integrity_key(self) -> bytes:
         """SIK (13.31), keyed with K_g or, where that is not set, the user's password."""
         return self._hmac(self.kg or self.password, self.console_random + self.bmc_random + self._who())
 
     def keys(self) -> Tuple[bytes, bytes]:
-        """K1 for integrity, and the AES key out of K2 (13.32)."""
+        """The key for integrity, and the AES key out of K2 (13.32)."""
         sik = self.session_integrity_key()
-        return self._hmac(sik, b"\x01" * KEY_CONSTANT_SIZE), self._hmac(sik, b"\x02" * KEY_CONSTANT_SIZE)[:16]
+        k1, k2 = (self._hmac(sik, constant * KEY_CONSTANT_SIZE) for constant in (b"\x01", b"\x02"))
+        # MD5-128 is keyed with the password itself (13.28.3), zeros behind it.
+        return self.password.ljust(MAX_PASSWORD, b"\0") if self.suite.integrity == MD5_128 else k1, k2[:16]
 
     def _hmac(self, key: bytes, data: bytes) -> bytes:
         return hmac.digest(key, data, self.suite.digest)

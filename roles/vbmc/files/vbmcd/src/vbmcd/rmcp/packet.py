@@ -52,8 +52,8 @@ class PlusHeader(NamedTuple):
 
     kind: int
     """Payload type without its two flag bits."""
-    encrypted: bool
-    authenticated: bool
+    flags: int
+    """ENCRYPTED, AUTHENTICATED."""
     session_id: int
     sequence: int
     payload: bytes
@@ -101,8 +101,7 @@ def _parse_plus(datagram: bytes) -> PlusHeader:
         raise Malformed("RMCP+ payload is cut short")
     return PlusHeader(
         kind=kind & 0x3F,
-        encrypted=bool(kind & ENCRYPTED),
-        authenticated=bool(kind & AUTHENTICATED),
+        flags=kind & (ENCRYPTED | AUTHENTICATED),
         session_id=session_id,
         sequence=sequence,
         payload=datagram[start:end],

@@ -5,24 +5,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 from typing import Any, Callable, Optional, Tuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from vbmcd.config import Privilege
 from vbmcd.rmcp.errors import Malformed
 from vbmcd.rmcp.handshake import Exchange
 from vbmcd.rmcp.packet import AUTHENTICATED, ENCRYPTED, SESSION_OFFSET, PlusHeader, encode_plus
+from vbmcd.rmcp.suites import MD5_128, CipherSuite
 
 BLOCK = 16
 NEXT_HEADER = 0x07
 WINDOW = 16
 """How far a sequence number may be ahead of, or behind, the highest one seen (6.12.13)."""
-_HASHES = {"sha1": SHA1(), "sha256": SHA256()}
+_HASHES = {"sha1": SHA1(), "md5": MD5(), "sha256": SHA256()}  # noqa: S303 - suites that somebody asked for
 _PADS = [bytes(range(1, size + 1)) + bytes((size,)) for size in range(BLOCK)]
 
 
@@ -46,6 +48,30 @@ class SequenceWindow:
             return False
         self._seen |= 1 << behind
         return True
+
+
+class Hmac:
+    """The HMAC algorithms' integrity codes (13.28.4)."""
+
+    def __init__(self, key: bytes, suite: CipherSuite) -> None:
+        # Kept for all packets of the session: to make one costs several times what it does for a packet.
+        self._begun = HMAC(key, _HASHES[suite.digest])
+        self._size = suite.code_size
+
+    def __call__(self, data: bytes) -> bytes:
+        code = self._begun.copy()
+        code.update(data)
+        return code.finalize()[: self._size]
+
+
+class Md5:
+    """MD5-128's integrity codes (13.28.3)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __call__(self, data: bytes) -> bytes:
+        return hashlib.md5(self._key + data + self._key, usedforsecurity=False).digest()
 
 
 class Session:
@@ -75,8 +101,13 @@ class Session:
         """Where the console's last packet came from, in the words of the socket's owner."""
         self.login_reply: Optional[Tuple[bytes, bytes]] = None
         """RAKP 3's code and the RAKP 4 it got, until the console has shown that it has it."""
-        self._integrity = HMAC(integrity_key, _HASHES[self.suite.digest])
-        # Contexts for all packets of the session: to make one costs several times what it does for a packet.
+        suite = exchange.suite
+        keyed_md5 = suite.integrity == MD5_128
+        self._code: Callable[[bytes], bytes] = Md5(integrity_key) if keyed_md5 else Hmac(integrity_key, suite)
+        self._code_size = suite.code_size
+        self._flags = (ENCRYPTED if suite.encrypts else 0) | (AUTHENTICATED if suite.code_size else 0)
+        """What each packet of the session has to be: all that the suite can do."""
+        # Kept as Hmac's context is.
         cipher = Cipher(algorithms.AES(aes_key), modes.CBC(random(BLOCK)))
         self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
         self._random = random
@@ -92,31 +123,30 @@ class Session:
     def open(self, datagram: bytes, header: PlusHeader) -> bytes:
         """The decrypted payload of `datagram`. Raises Malformed unless it is authentic, whole and new.
 
-        Both suites demand integrity and confidentiality, so a packet without either is refused.
+        A packet without what the suite has is refused, and so is one with more.
         """
-        if not (header.encrypted and header.authenticated):
-            raise Malformed("a packet of a session that is not both encrypted and authenticated")
-        self._verify(datagram, header.trailer)
+        if header.flags != self._flags:
+            raise Malformed("a packet that is not protected as its session is")
+        if self._code_size:
+            self._verify(datagram, header.trailer)
         if not self._window.accept(header.sequence):
             raise Malformed("sequence number was used before, or is out of the window")
-        return self._decrypt(header.payload)
+        return self._decrypt(header.payload) if self._flags & ENCRYPTED else header.payload
 
     def seal(self, kind: int, payload: bytes) -> bytes:
-        """A whole datagram that carries `payload`, encrypted and authenticated."""
+        """A whole datagram that carries `payload`, protected as the suite has it."""
         self._outbound = self._outbound % 0xFFFFFFFF + 1
-        packet = encode_plus(kind | ENCRYPTED | AUTHENTICATED, self.console_id, self._outbound, self._encrypt(payload))
+        body = self._encrypt(payload) if self._flags & ENCRYPTED else payload
+        packet = encode_plus(kind | self._flags, self.console_id, self._outbound, body)
+        if not self._code_size:
+            return packet
         # Pad so that what the code covers is a multiple of 4 bytes (13.6, integrity pad).
         pad = -(len(packet) - SESSION_OFFSET + 2) % 4
         packet += b"\xff" * pad + bytes((pad, NEXT_HEADER))
         return packet + self._code(packet[SESSION_OFFSET:])
 
-    def _code(self, data: bytes) -> bytes:
-        code = self._integrity.copy()
-        code.update(data)
-        return code.finalize()[: self.suite.code_size]
-
     def _verify(self, datagram: bytes, trailer: bytes) -> None:
-        size = self.suite.code_size
+        size = self._code_size
         if len(trailer) < size + 2:
             raise Malformed("session trailer is cut short")
         if not hmac.compare_digest(self._code(datagram[SESSION_OFFSET:-size]), trailer[-size:]):

@@ -75,7 +75,8 @@ class Worker:
         instance = one.instance
         link = self._pool.acquire(instance.connection)
         self._links[instance.name] = instance.connection
-        engine = Engine(instance.users, uuid.uuid5(_GUIDS, instance.name).bytes, kg=instance.kg_bytes)
+        guid = uuid.uuid5(_GUIDS, instance.name).bytes
+        engine = Engine(instance.users, guid, kg=instance.kg_bytes, suites=instance.cipher_suites)
         machine = LibvirtMachine(link, instance.domain)
         bmc = Bmc(
             instance,
