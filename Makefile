@@ -11,6 +11,8 @@ SHELL := /bin/bash
 .SUFFIXES:
 
 INVENTORY ?= examples/lab/inventory.yml
+# Where `make status` writes the lab as an HTML page
+PAGE ?= .cache/lab.html
 # More arguments for ansible-playbook (make lab ARGS="--ask-become-pass") or pytest (make unit ARGS="-k domain")
 ARGS ?=
 
@@ -40,8 +42,8 @@ lab: $(STAMPS)/collection ## bring up the lab of INVENTORY (default: the example
 lab-down: $(STAMPS)/collection ## remove that lab and nothing else
 	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.tear_down
 
-status: $(STAMPS)/collection ## show that lab's nodes, BMCs and power states
-	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.status
+status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and power, here and as an HTML page (PAGE=FILE)
+	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.status -e lab_status_page="$(PAGE)"
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 

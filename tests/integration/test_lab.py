@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from rig.browser import Browser
 from rig.sandbox import Sandbox
 from rig.waiting import eventually
 
@@ -131,7 +132,18 @@ def traces(sandbox: Sandbox) -> list[str]:
     return found + users + running
 
 
-def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab) -> None:
+def look_at_page(lab: Lab, folder: Path) -> tuple[list[list[str]], list[list[str]]]:
+    """The words of each hypervisor's card and of each node's row, as a browser shows /root/lab.html."""
+    page = folder / "lab.html"
+    page.write_text(lab.sandbox.run("cat", "/root/lab.html").stdout)
+    assert PASSWORD not in page.read_text()
+    with Browser() as browser:
+        browser.open(page)
+        words = "[...document.querySelectorAll('%s')].map(one => one.innerText.split(/\\s+/))"
+        return browser.evaluate(words % ".card"), browser.evaluate(words % "tbody tr")
+
+
+def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab, tmp_path: Path) -> None:
     first = lab.play("bring_up")
     assert changes(first).keys() == {"hv"}
     assert lab.status("labtest-2") == ["labtest-2", "hv", "labtest-2", "127.0.0.1:16700", "off"]
@@ -139,7 +151,11 @@ def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab) -> None
     lab.power(16700, "on")
     eventually(lambda: lab.virsh("domstate", "labtest-2") == "running", what="the BMC starts its domain")
     assert lab.status("labtest-2")[-1] == "on"
-    assert lab.status("labtest-1")[-1] == "off"
+    assert changes(lab.play("status", "-e", "lab_status_page=/root/lab.html")) == {"hv": 0}
+    [card], rows = look_at_page(lab, tmp_path)
+    assert card[:2] == ["hv", "ok"]
+    assert rows[0][1::2][:2] == ["off", "hv"]
+    assert rows[1][:5] == ["labtest-2", "on", "127.0.0.1:16700", "hv", "running"]
 
     again = lab.play("bring_up")
     assert changes(again) == {"hv": 0}
@@ -216,4 +232,17 @@ def test_a_wrong_inventory_is_refused_before_anything_changes(lab: Lab) -> None:
 
 
 def test_the_status_of_a_lab_that_is_not_there_is_shown_and_not_an_error(lab: Lab) -> None:
-    assert lab.status("labtest-1") == ["labtest-1", "hv", "labtest-1", "none", "unknown"]
+    assert lab.status("labtest-1") == ["labtest-1", "hv", "labtest-1", "unknown", "unknown"]
+
+
+def test_the_status_page_shows_a_hypervisor_that_cannot_be_reached(lab: Lab, tmp_path: Path) -> None:
+    two = deepcopy(INVENTORY)
+    two["hypervisors"]["hosts"]["away"] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    two["nodes"]["hosts"]["labtest-3"] = {"lab_hypervisor": "away"}
+    told = lab.play("status", "-e", "lab_status_page=/root/lab.html", inventory=two)
+    assert changes(told) == {"hv": 0, "away": 0}
+    assert "away: it can't be reached" in told
+    assert lab.sandbox.run("stat", "--format=%a", "/root/lab.html").stdout.strip() == "600"
+    cards, rows = look_at_page(lab, tmp_path)
+    assert [card[:2] for card in cards] == [["hv", "needs"], ["away", "unreachable"]]
+    assert rows[-1][:5] == ["labtest-3", "unknown", "unknown", "away", "unknown"]
