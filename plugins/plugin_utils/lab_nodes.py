@@ -13,6 +13,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_addresses import VARIABLE, range_problems
+
 HYPERVISORS = "hypervisors"
 NODES = "nodes"
 
@@ -106,6 +108,7 @@ def read_lab(
         if not groups.get(group)
     ]
     hypervisors = list(groups.get(HYPERVISORS) or ())
+    problems += range_problems({name: variables[name].get(VARIABLE) for name in hypervisors})
     nodes = []
     for name in groups.get(NODES) or ():
         own = variables[name]

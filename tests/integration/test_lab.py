@@ -27,6 +27,7 @@ from rig.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BRIDGE = "labtest0"
+BMC_INTERFACE = "labtestbmc0"
 PASSWORD = "not-for-printing"
 INVENTORY: dict[str, Any] = {
     "all": {"vars": {"lab_name": "labtest"}},
@@ -75,11 +76,20 @@ class Lab:
             assert unwanted not in done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def rows(self, inventory: dict[str, Any] | None = None) -> list[list[str]]:
+        """The rows of the table that the playbook `status` ends with, a node each."""
+        lines = re.findall(r'^ +"(.*?)",?$', self.play("status", inventory=inventory), flags=re.MULTILINE)
+        return [line.split() for line in lines[1:]]
+
     def status(self, name: str) -> list[str]:
-        """The row of a node in the table that the playbook `status` ends with."""
-        rows = re.findall(r'^ +"(.*?)",?$', self.play("status"), flags=re.MULTILINE)
-        [row] = [row.split() for row in rows if row.split()[:1] == [name]]
+        """The row of a node."""
+        [row] = [row for row in self.rows() if row[0] == name]
         return row
+
+    def addresses(self, interface: str) -> set[str]:
+        """The global addresses on an interface of the machine."""
+        links = json.loads(self.sandbox.run("ip", "-json", "address", "show", "dev", interface).stdout)
+        return {one["local"] for link in links for one in link.get("addr_info", []) if one["scope"] == "global"}
 
     def power(self, port: int, action: str) -> None:
         command = ["ipmitool", "-I", "lanplus", "-C", "17", "-H", "127.0.0.1", "-p", str(port), "-U", "admin", "-E"]
@@ -106,7 +116,8 @@ def lab(collections: Path) -> Iterator[Lab]:
         sandbox.run("sh", "-c", f"printf '%s' '{QEMU_CONF}' >> /etc/libvirt/qemu.conf")
         sandbox.run("rm", "-rf", "/etc/libvirt/qemu/networks/autostart", "/etc/libvirt/qemu/autostart")
         yield Lab(sandbox, collections)
-    subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
+    for left in (BRIDGE, BMC_INTERFACE):
+        subprocess.run(["ip", "link", "delete", left], capture_output=True, check=False)
 
 
 def changes(output: str) -> dict[str, int]:
@@ -213,6 +224,29 @@ def test_a_lab_takes_no_bmc_from_another_lab(lab: Lab) -> None:
     lab.play("tear_down", inventory=second)
     assert lab.virsh("list", "--all", "--name").split() == ["labtest-1", "labtest-2"]
     assert lab.status("labtest-1")[-1] == "off"
+
+
+def test_bmcs_have_addresses_of_their_own_and_keep_them(lab: Lab) -> None:
+    own = deepcopy(INVENTORY)
+    own["hypervisors"]["hosts"]["hv"].update(
+        lab_bmc_interface=BMC_INTERFACE, lab_bmc_addresses=["198.18.77.0/30", "2001:db8:77::/64"]
+    )
+    del own["nodes"]["vars"]["bmc_address"]
+    own["nodes"]["hosts"] = {"labtest-1": {}, "labtest-2": {"bmc_address": "2001:db8:77::2"}, "labtest-3": {}}
+    lab.play("bring_up", inventory=own)
+    rows = lab.rows(inventory=own)
+    assert [row[3] for row in rows] == ["198.18.77.1:623", "[2001:db8:77::2]:623", "198.18.77.2:623"]
+    assert {row[-1] for row in rows} == {"off"}
+    assert changes(lab.play("bring_up", inventory=own)) == {"hv": 0}
+
+    del own["nodes"]["hosts"]["labtest-1"]
+    assert "remove 198.18.77.1 from" in lab.play("bring_up", "--tags", "nodes", "--check", "--diff", inventory=own)
+    lab.play("bring_up", "--tags", "nodes", inventory=own)
+    assert lab.addresses(BMC_INTERFACE) == {"198.18.77.2", "2001:db8:77::2"}
+
+    lab.play("tear_down", inventory=own)
+    assert lab.sandbox.run("ip", "link", "show", BMC_INTERFACE, check=False).returncode != 0
+    assert not lab.sandbox.exists("/etc/vbmcd")
 
 
 def test_check_mode_on_a_machine_without_a_lab_changes_nothing(lab: Lab) -> None:
