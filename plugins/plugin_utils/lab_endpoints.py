@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes of a lab as other tools have to know them: what the inventory says joined with what the hypervisors have.
+
+Called by the action ``lab_export``. Pure. Ports, MAC addresses and hardware are the hypervisors' word, since ports are
+allocated there and a domain may have been changed by hand; credentials are the inventory's, since a daemon tells none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_address import reached_at, with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import NODES
+
+Document = Mapping[str, Any]
+
+NOT_TOLD = ("all", "ungrouped", NODES)
+"""Groups that say nothing of a node."""
+
+
+class NotThere(Exception):
+    """A node can't be exported; the message says what is missing and the remedy."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One node, and the way to its BMC."""
+
+    name: str
+    hypervisor: str
+    domain: str
+    address: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    macs: Tuple[str, ...]
+    """In the machine's order."""
+    boot_macs: Tuple[str, ...]
+    """Those that it may boot from the network by, the first choice first."""
+    arch: str
+    efi: bool
+    memory_mb: int
+    vcpus: int
+    disks: Tuple[str, ...] = ()
+    """Device files, as a Linux guest names them."""
+    disk_gb: Optional[int] = None
+    """Size of the first disk, where the inventory gives it and it is 1 GiB at least."""
+    groups: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """What can be exported, and what has to be mended before."""
+
+    nodes: List[Endpoint]
+    problems: List[str]
+
+
+def read_endpoints(
+    nodes: Sequence[Document], found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]
+) -> Endpoints:
+    """Join `nodes`, which are those of lab_nodes.Lab.document(), with what was found of their lab.
+
+    `found`: hypervisor to its "address", and of this lab its "instances" (as the module vbmc_info returns them) and
+    "domains" (domain_info). `groups`: the inventory's.
+    """
+    endpoints: List[Endpoint] = []
+    problems: List[str] = []
+    for node in nodes:
+        if node["domain"]["state"] == "absent":
+            continue
+        try:
+            endpoints.append(_endpoint(node, found, groups))
+        except NotThere as problem:
+            problems.append(str(problem))
+    return Endpoints(endpoints, [*problems, *_collisions(endpoints)])
+
+
+def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]) -> Endpoint:
+    """Raises NotThere."""
+    name, hypervisor = node["name"], node["hypervisor"]
+    here = found.get(hypervisor)
+    if here is None:
+        raise NotThere(
+            f"node '{name}' is on '{hypervisor}', which could not be read: mend that, or leave it out with --limit"
+        )
+    bmc = _named("BMC", name, here["instances"], node)
+    machine = _named("domain", node["domain"]["name"], here["domains"], node)
+    macs = tuple(nic["mac"] for nic in machine["interfaces"] if nic["mac"])
+    return Endpoint(
+        name=name,
+        hypervisor=hypervisor,
+        domain=machine["name"],
+        address=reached_at(bmc["address"], here["address"]),
+        port=int(bmc["port"]),
+        username=node["bmc"]["username"],
+        password=node["bmc"]["password"],
+        macs=macs,
+        # Where the order is by device, it names NICs by address; a mere 'network' means the first NIC.
+        boot_macs=tuple(word for word in machine["boot"] if word in macs) or macs[:1],
+        arch=machine["arch"] or "x86_64",
+        efi=machine["firmware"] == "efi",
+        memory_mb=machine["memory_mb"],
+        vcpus=machine["vcpus"],
+        disks=tuple(_device(disk["target"]) for disk in machine["disks"] if disk["device"] == "disk"),
+        disk_gb=_disk_gb(node["domain"]["disks"]),
+        groups=tuple(group for group, hosts in groups.items() if name in hosts and group not in NOT_TOLD),
+    )
+
+
+def _named(kind: str, name: str, documents: Sequence[Document], node: Document) -> Document:
+    for document in documents:
+        if document["name"] == name:
+            return document
+    raise NotThere(
+        f"node '{node['name']}' has no {kind} '{name}' of its lab on '{node['hypervisor']}': run bring_up first"
+    )
+
+
+def _device(target: str) -> str:
+    """The device file of a disk with that target: of virtio disks vda and on, of all others sda and on."""
+    return f"/dev/{target}" if target.startswith("vd") else f"/dev/sd{target[2:]}"
+
+
+def _disk_gb(disks: Sequence[Document]) -> Optional[int]:
+    size = disks[0].get("size_gb") if disks else None
+    return None if size is None or float(size) < 1 else int(float(size))
+
+
+def _collisions(endpoints: Sequence[Endpoint]) -> Iterator[str]:
+    """Two BMCs at one place, as others see it: hypervisors that are known by one address."""
+    places: Dict[str, Endpoint] = {}
+    for one in endpoints:
+        place = with_port(one.address, one.port)
+        other = places.setdefault(place, one)
+        if other is not one:
+            yield (
+                f"the BMCs of '{other.name}' on '{other.hypervisor}' and of '{one.name}' on '{one.hypervisor}' would "
+                f"both be at {place}: give them a bmc_address, or their hypervisors an ansible_host or "
+                "lab_export_address, by which others reach them"
+            )
