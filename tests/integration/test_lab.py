@@ -19,6 +19,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from rig.browser import Browser
@@ -80,6 +81,15 @@ class Lab:
         """The rows of the table that the playbook `status` ends with, a node each."""
         lines = re.findall(r'^ +"(.*?)",?$', self.play("status", inventory=inventory), flags=re.MULTILINE)
         return [line.split() for line in lines[1:]]
+
+    def inventory(self, *sources: str) -> dict[str, dict[str, Any]]:
+        """Host to variables, as ansible-inventory lists them."""
+        command = [str(Path(sys.executable).with_name("ansible-inventory")), "--list"]
+        for source in sources:
+            command += ["-i", source]
+        env = {"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "LC_ALL": "C.UTF-8"}
+        hosts: dict[str, dict[str, Any]] = json.loads(self.sandbox.run(*command, env=env).stdout)["_meta"]["hostvars"]
+        return hosts
 
     def status(self, name: str) -> list[str]:
         """The row of a node."""
@@ -183,6 +193,31 @@ def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab, tmp_pat
     assert lab.virsh("pool-list", "--all", "--name") == ""
     assert not lab.sandbox.exists("/var/lib/libvirt/images/lab")
     assert changes(lab.play("tear_down")) == {"hv": 0}
+
+
+def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
+    lab.play("bring_up")
+    where = ("-e", "lab_export_path=/root/exports", "--diff")
+    assert changes(lab.play("export", *where)) == {"hv": 1}
+    assert changes(lab.play("export", *where)) == {"hv": 0}
+    assert set(lab.sandbox.run("sh", "-c", "stat -c %a /root/exports/*").stdout.split()) == {"600"}
+
+    exported = json.loads(lab.sandbox.run("cat", "/root/exports/ironic.json").stdout)
+    jsonschema.validate(exported, json.loads((CHECKOUT / "tests/schemas/ironic.json").read_text()))
+    assert [node["name"] for node in exported["nodes"]] == ["labtest-1", "labtest-2"]
+    for node in exported["nodes"]:
+        told = node["driver_info"]
+        client = ["ipmitool", "-I", "lanplus", "-E", "-H", told["ipmi_address"], "-p", str(told["ipmi_port"])]
+        client += ["-U", told["ipmi_username"], "power"]
+        for action, state in (("on", "running"), ("off", "shut off")):
+            lab.sandbox.run(*client, action, env={"IPMI_PASSWORD": told["ipmi_password"]})
+            eventually(lambda: lab.virsh("domstate", node["name"]) == state, what=f"{node['name']} is {state}")  # noqa: B023
+        assert node["ports"][0]["address"] in lab.virsh("domiflist", node["name"])
+
+    lab.sandbox.write("/root/lab.vbmc.yml", "plugin: baremetal.lab.vbmc\n")
+    hosts = lab.inventory("/root/inventory.json", "/root/lab.vbmc.yml")
+    ports = {node["name"]: node["driver_info"]["ipmi_port"] for node in exported["nodes"]}
+    assert {name: hosts[name]["bmc_port"] for name in ports} == ports
 
 
 def test_a_node_that_left_the_inventory_loses_its_bmc_and_keeps_its_disks(lab: Lab) -> None:
