@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_address import reached_at, with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import reached_at, with_port
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import NODES
 
 Document = Mapping[str, Any]

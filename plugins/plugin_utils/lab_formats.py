@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Pattern, Sequence
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_address import IPMI_PORT, with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import IPMI_PORT, with_port
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_endpoints import Endpoint
 
 Document = Dict[str, Any]

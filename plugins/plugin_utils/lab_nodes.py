@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_addresses import VARIABLE, range_problems
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import with_port
 
 HYPERVISORS = "hypervisors"
 NODES = "nodes"
@@ -264,8 +265,7 @@ def _overlap(one: Optional[str], other: Optional[str]) -> bool:
 
 
 def _endpoint(node: Node) -> str:
-    address = node.bmc.get("address", "::")
-    return f"[{address}]:{node.bmc['port']}" if ":" in address else f"{address}:{node.bmc['port']}"
+    return with_port(node.bmc.get("address", "::"), node.bmc["port"])
 
 
 def _left_out(selected: Sequence[Node], play_hosts: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
-EVERY_ADDRESS = ("::", "0.0.0.0")
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import reached_at, with_port
+
 POWER_STATES = ("on", "off")
 UNKNOWN = "unknown"
 
@@ -224,6 +225,4 @@ def _endpoint(name: str, here: Told) -> str:
     instance = here.instances.get(name)
     if instance is None or instance.get("port") is None:
         return "none"
-    address = str(instance.get("address", ""))
-    address = here.address if address in EVERY_ADDRESS else address
-    return f"[{address}]:{instance['port']}" if ":" in address else f"{address}:{instance['port']}"
+    return with_port(reached_at(str(instance.get("address", "")), here.address), instance["port"])

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils._vbmc import VbmcClient
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_address import reached_at
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import reached_at
 
 Run = Callable[[Sequence[str]], Tuple[int, str, str]]
 

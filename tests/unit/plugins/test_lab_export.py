@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils import lab_files, lab_formats
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_address import with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import with_port
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_endpoints import Endpoint, Endpoints, read_endpoints
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_formats import FORMATS
 from ansible_collections.baremetal.lab.plugins.plugin_utils.private_file import PrivateFile
