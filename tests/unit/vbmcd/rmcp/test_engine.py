@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from rig.packets import SUITES, ConsolePackets, ipmi_message, payload_of, plus, sessionless
 from vbmcd.config import Privilege, User
-from vbmcd.rmcp.engine import LOGIN_TIMEOUT, MAX_LOGINS_PER_HOST, MAX_SESSIONS, SESSION_TIMEOUT, Engine, Request
+from vbmcd.rmcp.admission import WINDOW
+from vbmcd.rmcp.engine import MAX_SESSIONS, SESSION_TIMEOUT, Engine, Request
+from vbmcd.rmcp.logins import FORGET_SECONDS, LOGIN_TIMEOUT, MAX_FAILURES
 
 HERE = ("192.0.2.1", 50000)
 USERS = (User("admin", "secret"), User("joe", "j" * 20, Privilege.USER), User("op", "op", Privilege.OPERATOR))
@@ -265,14 +268,74 @@ def test_a_login_that_is_not_finished_in_time_is_forgotten(engine: Engine) -> No
     assert engine.receive(console.rakp1(), HERE, LOGIN_TIMEOUT + 1) is None
 
 
-def test_one_hosts_unfinished_logins_do_not_keep_another_host_out(engine: Engine) -> None:
-    other = ("198.51.100.7", 1)
+@pytest.mark.parametrize("flood", ["one port", "many ports", "many hosts"])
+def test_unfinished_logins_do_not_keep_another_console_out(engine: Engine, flood: str) -> None:
+    """They come as fast as they are heard (20 in a hundredth of a second) between the steps of a slow login."""
+    numbers = itertools.count(1)
+
+    def hundredth(now: float) -> float:
+        for number in itertools.islice(numbers, 20):
+            many = (f"10.0.{number >> 8 & 255}.{number & 255}", 623)
+            source = {"one port": ("198.51.100.7", 1), "many ports": ("198.51.100.7", number)}.get(flood, many)
+            ask(engine, ConsolePackets(b"x", b"y", console_id=number).open_session(), now, source)
+        return now + 0.0101
+
+    now = 0.0
+    for _turn in range(100):
+        now = hundredth(now)
     console = ConsolePackets(b"admin", b"secret")
-    console.opened(ask(engine, console.open_session()))
-    for number in range(10 * MAX_LOGINS_PER_HOST):
-        ask(engine, ConsolePackets(b"x", b"y", console_id=number + 1).open_session(), source=other)
-    assert console.took_rakp2(ask(engine, console.rakp1()))
-    assert console.took_rakp4(ask(engine, console.rakp3())) == 0
+    console.opened(ask(engine, console.open_session(), now))
+    for _turn in range(10):
+        now = hundredth(now)
+    assert console.took_rakp2(ask(engine, console.rakp1(), now + WINDOW))
+    for _turn in range(10):
+        now = hundredth(now + WINDOW)
+    assert console.took_rakp4(ask(engine, console.rakp3(), now + WINDOW)) == 0
+
+
+def test_a_thousand_good_sessions_in_a_row_from_one_port_are_not_too_many(engine: Engine) -> None:
+    for number in range(1000):
+        console = log_in(engine, ConsolePackets(b"admin", b"secret"), now=number * 1e-5)
+        engine.close(console.session_id)
+
+
+def fail(engine: Engine, source: tuple[str, int], now: float, end: str = "a wrong code") -> int:
+    """Try to log in with a wrong password; the status of the Open Session Response."""
+    console = ConsolePackets(b"admin", b"wrong")
+    status = console.opened(ask(engine, console.open_session(), now, source))
+    if status:
+        return status
+    console.took_rakp2(ask(engine, console.rakp1(), now, source))
+    if end != "no more word":
+        engine.receive(console.rakp3(status=0x0F if end == "a status" else 0), source, now)
+    return 0
+
+
+@pytest.mark.parametrize("end", ["a wrong code", "a status", "no more word"])
+def test_a_host_that_failed_too_often_is_refused_with_01h_and_others_are_not(engine: Engine, end: str) -> None:
+    evil = ("198.51.100.7", 1)
+    tried = [fail(engine, evil, number * 1e-3, end) for number in range(3 * MAX_FAILURES)]
+    assert tried[:MAX_FAILURES] == [0] * MAX_FAILURES
+    now = 0.1
+    assert tried[-1] == fail(engine, (evil[0], 2), now) == 0x01
+    log_in(engine, ConsolePackets(b"admin", b"secret"), now)
+    assert fail(engine, (evil[0], 2), now + 2 * FORGET_SECONDS) == 0
+
+
+def test_open_session_requests_alone_get_nobody_refused(engine: Engine) -> None:
+    """Their address may be forged, and the one who has it must not pay for that."""
+    for number in range(10 * MAX_FAILURES):
+        ask(engine, ConsolePackets(b"x", b"y").open_session(), number * 1e-3)
+    engine.expire(LOGIN_TIMEOUT + 1)
+    log_in(engine, ConsolePackets(b"admin", b"secret"), LOGIN_TIMEOUT + 1)
+
+
+def test_a_flood_of_strangers_does_not_touch_a_session(engine: Engine) -> None:
+    console = log_in(engine, ConsolePackets(b"admin", b"secret"))
+    for number in range(20000):
+        engine.receive(sessionless(0x06, 0x38, b"\x8e\x04"), (f"10.0.{number >> 8 & 255}.{number & 255}", 1), 0.0)
+        if number % 100 == 0:
+            carried_out(engine, console.request(0x06, 0x01))
 
 
 def test_one_session_too_many_is_refused_with_01h_and_the_others_stay(engine: Engine) -> None:

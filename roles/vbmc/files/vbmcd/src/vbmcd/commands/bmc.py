@@ -17,7 +17,8 @@ from vbmcd.commands.journal import Journal
 from vbmcd.commands.keep import Keep
 from vbmcd.config import Instance, User
 from vbmcd.machine.base import Busy, Machine
-from vbmcd.rmcp.engine import Address, Engine
+from vbmcd.rmcp.engine import Engine
+from vbmcd.rmcp.packet import Address
 from vbmcd.rmcp.session import Session
 
 audit_log = logging.getLogger("vbmcd.audit")

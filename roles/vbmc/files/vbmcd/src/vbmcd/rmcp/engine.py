@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Callable, Dict, Iterable, List, Optional, Tuple, Union
 
-from vbmcd.config import DEFAULT_CIPHER_SUITES, Privilege, User
+from vbmcd.config import DEFAULT_CIPHER_SUITES, MAX_PASSWORD, Privilege, User
 from vbmcd.rmcp import packet
+from vbmcd.rmcp.admission import Admission
 from vbmcd.rmcp.errors import Malformed
 from vbmcd.rmcp.handshake import (
     Exchange,
@@ -29,36 +29,18 @@ from vbmcd.rmcp.handshake import (
     open_session_response,
     rakp_error,
 )
+from vbmcd.rmcp.logins import Failures, Login, Logins
 from vbmcd.rmcp.message import Message
+from vbmcd.rmcp.packet import Address
 from vbmcd.rmcp.presence import RMCP_ASF, pong
 from vbmcd.rmcp.session import Session
 from vbmcd.rmcp.suites import CipherSuite, by_strength
 
 SESSION_TIMEOUT = 60.0
 """Seconds without a packet after which a session ends (6.12.15)."""
-LOGIN_TIMEOUT = 20.0
-"""Seconds that a login may take from Open Session to RAKP 3."""
 MAX_SESSIONS = 64
-MAX_LOGINS = 512
-MAX_LOGINS_PER_HOST = 16
-"""Logins under way: the oldest of the same host, then the oldest of all, makes room for a new one."""
-
-Address = Tuple[str, int]
-
-
-@dataclass(frozen=True)
-class Login:
-    """A login between Open Session Request and RAKP 3."""
-
-    session_id: int
-    console_id: int
-    host: str
-    started: float
-    privilege: int
-    suite: CipherSuite
-    exchange: Optional[Exchange] = None
-    rakp1: Optional[Rakp1] = None
-    user: Optional[User] = None
+LOGIN_DATAGRAMS = 4
+"""What a login takes: Get Channel Authentication Capabilities, Open Session, RAKP 1 and RAKP 3."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +90,9 @@ class Engine:
         self.guid = guid
         self._kg = kg
         self._random = random
-        self._logins: OrderedDict[int, Login] = OrderedDict()
+        self._admission = Admission()
+        self._logins = Logins()
+        self._failures = Failures()
         self._sessions: Dict[int, Session] = {}
         self.on_failed_login: Optional[Callable[[Optional[User]], None]] = None
         """Told of each login as a user, or as nobody there is (None), that came to RAKP 2 and then to nothing."""
@@ -128,8 +112,8 @@ class Engine:
         for session in self.sessions:
             if session.user.encode() not in self._users:
                 self.close(session.id)
-        for login in [one for one in self._logins.values() if one.exchange is not None]:
-            del self._logins[login.session_id]
+        for login in self._logins.begun():
+            self._logins.pop(login.session_id)
 
     def receive(self, datagram: bytes, source: Address, now: float) -> Union[bytes, Request, SolPacket, None]:
         """A reply to send at once, a request to carry out or a packet for SOL, or None where nothing is to be answered.
@@ -137,11 +121,13 @@ class Engine:
         Never raises for whatever `datagram` holds. `now` is seconds of any steady clock.
         """
         try:
+            if packet.names_session(datagram):
+                return self._in_session(datagram, now)
+            if not self._admission.admits(source, now):
+                return None
             parsed = packet.parse(datagram)
             if isinstance(parsed, packet.SessionlessMessage):
                 return Request(Message.parse(parsed.payload), None, framing_plus=False)
-            if parsed.session_id:
-                return self._in_session(datagram, parsed, now)
             return self._login_step(parsed, source, now)
         except Malformed:
             return pong(datagram) if datagram[3:4] == bytes((RMCP_ASF,)) else None
@@ -164,19 +150,23 @@ class Engine:
         """Drop what was idle for too long. Cheap; the worker calls it every few seconds."""
         for session in [s for s in self._sessions.values() if now - s.last_used > SESSION_TIMEOUT]:
             self.close(session.id)
-        while self._logins:
-            oldest = next(iter(self._logins.values()))
-            if now - oldest.started <= LOGIN_TIMEOUT:
-                return
-            del self._logins[oldest.session_id]
-            if oldest.exchange is not None:
-                self._login_failed(oldest)
+        for login in self._logins.expire(now):
+            self._given_up(login, now)
+        self._failures.expire(now)
+        self._admission.expire(now)
 
-    def _login_failed(self, login: Login) -> None:
+    def _given_up(self, login: Login, now: float) -> None:
+        """A login that ended without a RAKP 3: a failure where the console got a RAKP 2."""
+        if login.exchange is not None:
+            self._login_failed(login, now)
+
+    def _login_failed(self, login: Login, now: float) -> None:
+        self._failures.note(login.source[0], now)
         if self.on_failed_login is not None:
             self.on_failed_login(login.user)
 
-    def _in_session(self, datagram: bytes, header: packet.PlusHeader, now: float) -> Union[Request, SolPacket, None]:
+    def _in_session(self, datagram: bytes, now: float) -> Union[Request, SolPacket, None]:
+        header = packet.parse_plus(datagram)
         session = self._sessions.get(header.session_id)
         if session is None or header.kind > packet.PAYLOAD_SOL:
             return None
@@ -211,18 +201,14 @@ class Engine:
             return open_session_error(request, Status.INVALID_ROLE)
         if not request.console_id:
             return open_session_error(request, Status.INVALID_SESSION_ID)
+        if self._failures.too_many(source[0], now):
+            return open_session_error(request, Status.INSUFFICIENT_RESOURCES)
         privilege = request.privilege or int(Privilege.ADMINISTRATOR)
-        self._make_room(source[0])
-        login = Login(self._new_id(), request.console_id, source[0], now, privilege, suite)
-        self._logins[login.session_id] = login
+        login = Login(self._new_id(), request.console_id, source, now, privilege, suite)
+        crowded_out = self._logins.add(login)
+        if crowded_out is not None:
+            self._given_up(crowded_out, now)
         return open_session_response(request, login.session_id, privilege, suite)
-
-    def _make_room(self, host: str) -> None:
-        same = [login.session_id for login in self._logins.values() if login.host == host]
-        if len(same) >= MAX_LOGINS_PER_HOST:
-            del self._logins[same[0]]
-        elif len(self._logins) >= MAX_LOGINS:
-            self._logins.popitem(last=False)
 
     def _new_id(self) -> int:
         while True:
@@ -239,55 +225,58 @@ class Engine:
         if login is None:
             return None
         if rakp1.privilege > Privilege.ADMINISTRATOR or not rakp1.privilege:
-            del self._logins[login.session_id]
+            self._logins.pop(login.session_id)
             return rakp_error(rakp1.tag, Status.INVALID_ROLE, login.console_id)
-        if login.exchange is None or login.rakp1 is None or replace(rakp1, tag=login.rakp1.tag) != login.rakp1:
-            login = self._begin_exchange(login, rakp1)
-        assert login.exchange is not None
+        exchange = login.exchange
+        if exchange is None or login.rakp1 is None or replace(rakp1, tag=login.rakp1.tag) != login.rakp1:
+            exchange = self._begin_exchange(login, rakp1)
         # A RAKP 1 that was sent again gets the same RAKP 2, or the console's RAKP 3 would not match.
-        return login.exchange.rakp2(rakp1.tag)
+        return exchange.rakp2(rakp1.tag)
 
-    def _begin_exchange(self, login: Login, rakp1: Rakp1) -> Login:
+    def _begin_exchange(self, login: Login, rakp1: Rakp1) -> Exchange:
         user = self._users.get(rakp1.name)
         # An unknown user gets a RAKP 2 too, keyed with a secret of the moment: it reads like a wrong
-        # password, and at once, where silence would leave the console waiting and tell who exists.
-        password = user.password.encode() if user else self._random(20)
+        # password, and at once, where silence would leave the console waiting and tell who exists. The
+        # secret is made in either case, so that the time tells nothing either.
+        bmc_random, secret = self._random(16), self._random(MAX_PASSWORD)
+        password = user.password.encode() if user else secret
         exchange = Exchange(
             suite=login.suite,
             console_id=login.console_id,
             session_id=login.session_id,
             console_random=rakp1.console_random,
-            bmc_random=self._random(16),
+            bmc_random=bmc_random,
             guid=self.guid,
             role=rakp1.role,
             name=rakp1.name,
             password=password,
             kg=self._kg,
         )
-        begun = replace(login, exchange=exchange, rakp1=rakp1, user=user)
-        self._logins[login.session_id] = begun
-        return begun
+        self._logins.renew(login._replace(exchange=exchange, rakp1=rakp1, user=user))
+        return exchange
 
     def _rakp3(self, rakp3: Rakp3, source: Address, now: float) -> Optional[bytes]:
         session = self._sessions.get(rakp3.session_id)
         if session is not None:
             return session.reply_to_repeated(rakp3.code)
-        login = self._logins.pop(rakp3.session_id, None)
+        login = self._logins.get(rakp3.session_id)
         if login is None or login.exchange is None:
             return None
+        self._logins.pop(login.session_id)
         if rakp3.status:
             # The console did not like RAKP 2's code: with another password than ours, or none of ours (13.22).
-            self._login_failed(login)
+            self._login_failed(login, now)
             return None
         code_ok = hmac.compare_digest(rakp3.code, login.exchange.rakp3_code())
         if login.user is None or not code_ok:
-            self._login_failed(login)
+            self._login_failed(login, now)
             return rakp_error(rakp3.tag, Status.INVALID_INTEGRITY_CHECK, login.console_id)
         wanted = min(login.exchange.role & 0x0F, login.privilege)
         if wanted > login.user.privilege:
             return rakp_error(rakp3.tag, Status.UNAUTHORIZED_ROLE, login.console_id)
         if len(self._sessions) >= MAX_SESSIONS:
             return rakp_error(rakp3.tag, Status.INSUFFICIENT_RESOURCES, login.console_id)
+        self._admission.credit(source, LOGIN_DATAGRAMS)
         session = Session(login.exchange, login.user.name, Privilege(wanted), self._random)
         session.last_used = now
         session.source = source

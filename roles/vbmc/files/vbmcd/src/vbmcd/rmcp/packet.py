@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple, Union
+from typing import NamedTuple, Tuple, Union
 
 from vbmcd.rmcp.errors import Malformed
 
 RMCP_IPMI = b"\x06\x00\xff\x07"
 """RMCP version 1.0, no RMCP acknowledge, class IPMI (13.1.3)."""
+
+Address = Tuple[str, int]
+"""Where a datagram came from: host and port."""
 
 AUTH_NONE = 0x00
 AUTH_RMCP_PLUS = 0x06
@@ -33,6 +36,8 @@ PAYLOAD_RAKP3 = 0x14
 SESSION_OFFSET = len(RMCP_IPMI)
 """Where the session header starts; the integrity code covers the datagram from here (13.28.4)."""
 
+_PLUS_CLASS = bytes((RMCP_IPMI[3], AUTH_RMCP_PLUS))
+_NO_SESSION = bytes(4)
 _V15 = struct.Struct("<BIIB")
 _PLUS = struct.Struct("<BBIIH")
 
@@ -66,13 +71,18 @@ def encode_plus(kind: int, session_id: int, sequence: int, payload: bytes) -> by
     return RMCP_IPMI + _PLUS.pack(AUTH_RMCP_PLUS, kind, session_id, sequence, len(payload)) + payload
 
 
+def names_session(datagram: bytes) -> bool:
+    """Whether `datagram` is an RMCP+ packet, as far as can be seen, of a session: its session id is not 0."""
+    return datagram[3:5] == _PLUS_CLASS and datagram[0] == RMCP_IPMI[0] and datagram[6:10] != _NO_SESSION
+
+
 def parse(datagram: bytes) -> Union[SessionlessMessage, PlusHeader]:
     """Raises Malformed for whatever is neither session-less IPMI 1.5 nor RMCP+."""
     if len(datagram) < SESSION_OFFSET + 1 or datagram[0] != 0x06 or datagram[3] != 0x07:
         raise Malformed("not an RMCP message of class IPMI")
     auth = datagram[SESSION_OFFSET]
     if auth == AUTH_RMCP_PLUS:
-        return _parse_plus(datagram)
+        return parse_plus(datagram)
     if auth == AUTH_NONE:
         return _parse_sessionless(datagram)
     raise Malformed("an IPMI 1.5 authentication type that is not offered")
@@ -91,7 +101,8 @@ def _parse_sessionless(datagram: bytes) -> SessionlessMessage:
     return SessionlessMessage(datagram[start : start + length])
 
 
-def _parse_plus(datagram: bytes) -> PlusHeader:
+def parse_plus(datagram: bytes) -> PlusHeader:
+    """The same for what is RMCP+ as far as names_session() looks."""
     start = SESSION_OFFSET + _PLUS.size
     if len(datagram) < start:
         raise Malformed("RMCP+ header is cut short")

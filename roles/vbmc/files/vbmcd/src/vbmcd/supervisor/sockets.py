@@ -18,7 +18,10 @@ from vbmcd.config import Instance
 from vbmcd.endpoints import show
 from vbmcd.errors import VbmcError
 
-RECEIVE_BUFFER = 64 * 1024
+RECEIVE_BUFFER = 512 * 1024
+"""Room for what comes while its worker is not running. The kernel counts 768 bytes for the smallest datagram."""
+
+_SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
 
 RESERVED = 64
 """Descriptors that no BMC gets, of those that the process may have: for files, clients of the control socket and
@@ -57,7 +60,7 @@ def _bind(address: str, port: int) -> socket.socket:
         if v6:
             # '::' answers IPv4 as well, as VirtualBMC's does.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        _make_room(sock)
         sock.bind((address, port))
         if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -65,6 +68,14 @@ def _bind(address: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _make_room(sock: socket.socket) -> None:
+    try:
+        # Beyond net.core.rmem_max, which takes CAP_NET_ADMIN.
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
 def _explain(instance: Instance, error: OSError) -> str:

@@ -29,6 +29,9 @@ MAX_RUNNING = 64
 """Commands of one BMC that may run at a time; node busy (C0h) beyond."""
 MAX_STRANGERS = 8
 """The same for those who have not logged in: they must not keep out who has."""
+DROPPED_IN_A_ROW = 64
+"""Datagrams that lead to nothing, read in a turn of the loop: a flood must not fill the socket's queue, nor keep the
+other BMCs waiting."""
 
 
 class Endpoint:
@@ -65,22 +68,25 @@ class Endpoint:
     def _readable(self) -> None:
         # One datagram a turn: nearly always it is the only one, and to look for another costs a system call.
         # Where there are more the loop calls again, after the other BMCs have had their turn.
-        received = self._sock.receive()
-        if received is not None:
-            self._datagram(*received)
+        for _turn in range(DROPPED_IN_A_ROW):
+            received = self._sock.receive()
+            if received is None or self._datagram(*received):
+                return
 
-    def _datagram(self, data: bytes, peer: Peer) -> None:
+    def _datagram(self, data: bytes, peer: Peer) -> bool:
+        """Whether it led to anything."""
         try:
             result = self.bmc.engine.receive(data, peer.source, self._loop.time())
         except Exception:
             log.exception("a datagram could not be processed", extra={"fields": {"instance": self.bmc.instance.name}})
-            return
+            return False
         if isinstance(result, Request):
             self._request(result, peer)
         elif isinstance(result, SolPacket):
             self._sol(result, peer)
         elif result is not None:
             self._sock.send(result, peer)
+        return result is not None
 
     def _sol(self, packet: SolPacket, peer: Peer) -> None:
         packet.session.peer = peer
