@@ -138,12 +138,12 @@ class Browser:
     def _receive(self) -> dict[str, Any]:
         deadline = time.monotonic() + DEADLINE
         while b"\0" not in self._unread:
-            ready, _, _ = select.select([self._from], [], [], max(0, deadline - time.monotonic()))
+            ready = select.select([self._from], [], [], max(0, deadline - time.monotonic()))[0]
             data = os.read(self._from, 1 << 20) if ready else b""
             if not data:
                 raise RuntimeError("chromium ended, or said nothing for a minute")
             self._unread += data
-        text, _, self._unread = self._unread.partition(b"\0")
+        text, self._unread = self._unread.split(b"\0", 1)
         message: dict[str, Any] = json.loads(text)
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(message["params"]["request"]["url"])
