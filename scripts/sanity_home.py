@@ -13,13 +13,12 @@ from __future__ import annotations
 import ast
 import base64
 import configparser
+import importlib.util
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-PIP_VERSION = "24.2"
-"""What ansible-test of ansible-core 2.19 asks for (ansible_test/_util/target/setup/requirements.py)."""
 
 BOOTSTRAP = '''\
 import base64, os, sys, tempfile
@@ -48,15 +47,27 @@ if __name__ == "__main__":
 '''
 
 
+def wanted_pip() -> str:
+    """The version of pip that this environment's ansible-test wants."""
+    spec = importlib.util.find_spec("ansible_test")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit(f"no ansible-test beside {sys.executable}")
+    source = Path(spec.submodule_search_locations[0], "_internal/python_requirements.py").read_text(encoding="utf-8")
+    found = re.search(r"^\s+pip='([\d.]+)',$", source, flags=re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"no version of pip in ansible_test/_internal/python_requirements.py beside {sys.executable}")
+    return found[1]
+
+
 def pip(*arguments: str) -> str:
     return subprocess.run(
         [sys.executable, "-m", "pip", *arguments], check=True, text=True, stdout=subprocess.PIPE
     ).stdout
 
 
-def write_bootstrap(path: Path) -> None:
+def write_bootstrap(path: Path, version: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        pip("download", "--quiet", "--no-deps", "--only-binary=:all:", f"--dest={folder}", f"pip=={PIP_VERSION}")
+        pip("download", "--quiet", "--no-deps", "--only-binary=:all:", f"--dest={folder}", f"pip=={version}")
         (wheel,) = Path(folder).glob("*.whl")
         text = BOOTSTRAP.format(name=wheel.name, wheel=base64.encodebytes(wheel.read_bytes()).decode())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +92,10 @@ def write_pip_configuration(path: Path) -> None:
 
 def main() -> None:
     home = Path(sys.argv[1])
-    bootstrap = home / f".ansible/test/cache/get_pip_{PIP_VERSION.replace('.', '_')}.py"
+    version = wanted_pip()
+    bootstrap = home / f".ansible/test/cache/get_pip_{version.replace('.', '_')}.py"
     if not bootstrap.exists():
-        write_bootstrap(bootstrap)
+        write_bootstrap(bootstrap, version)
     write_pip_configuration(home / ".config/pip/pip.conf")
 
 

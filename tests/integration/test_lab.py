@@ -60,16 +60,17 @@ QEMU_CONF = 'cgroup_controllers = []\nsecurity_driver = "none"\nnamespaces = []\
 
 
 class Lab:
-    """The playbooks, run in a sandbox."""
+    """The playbooks, run in a sandbox; `program` is the ansible-playbook that runs them."""
 
-    def __init__(self, sandbox: Sandbox, collections: Path) -> None:
+    def __init__(self, sandbox: Sandbox, collections: Path, program: Path) -> None:
         self.sandbox = sandbox
         self._collections = collections
+        self._program = program
 
     def play(self, playbook: str, *arguments: str, inventory: dict[str, Any] | None = None, check: bool = True) -> str:
         """What ansible-playbook prints, with INVENTORY unless there is another. With `check`, it has to succeed."""
         self.sandbox.write("/root/inventory.json", json.dumps(inventory or INVENTORY))
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "/root/inventory.json"]
+        command = [str(self._program), "-i", "/root/inventory.json"]
         env = {"ANSIBLE_COLLECTIONS_PATH": str(self._collections), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
         done = self.sandbox.run(*command, f"baremetal.lab.{playbook}", *arguments, env=env, check=check)
         assert check or done.returncode != 0
@@ -78,9 +79,10 @@ class Lab:
         return done.stdout + done.stderr
 
     def rows(self, inventory: dict[str, Any] | None = None) -> list[list[str]]:
-        """The rows of the table that the playbook `status` ends with, a node each."""
+        """The rows of the nodes' table that the playbook `status` ends with; the hypervisors' goes before it."""
         lines = re.findall(r'^ +"(.*?)",?$', self.play("status", inventory=inventory), flags=re.MULTILINE)
-        return [line.split() for line in lines[1:]]
+        _hypervisors, nodes = "\n".join(lines).split("\n\n")[:2]
+        return [line.split() for line in nodes.splitlines()[1:]]
 
     def inventory(self, *sources: str) -> dict[str, dict[str, Any]]:
         """Host to variables, as ansible-inventory lists them."""
@@ -116,8 +118,14 @@ def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def ansible_playbook(core: str | None) -> Path:
+    """The program of that version of ansible-core where `make cores` has installed it, or the environment's own."""
+    program = CHECKOUT / f".cache/core/{core}/bin/ansible-playbook"
+    return program if program.exists() else Path(sys.executable).with_name("ansible-playbook")
+
+
 @pytest.fixture
-def lab(collections: Path) -> Iterator[Lab]:
+def lab(collections: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     if os.geteuid() != 0:
         if os.environ.get("REQUIRE_LIBVIRT"):
             raise RuntimeError("the playbooks' test needs root")
@@ -125,7 +133,8 @@ def lab(collections: Path) -> Iterator[Lab]:
     with Sandbox(CHECKOUT, collections) as sandbox:
         sandbox.run("sh", "-c", f"printf '%s' '{QEMU_CONF}' >> /etc/libvirt/qemu.conf")
         sandbox.run("rm", "-rf", "/etc/libvirt/qemu/networks/autostart", "/etc/libvirt/qemu/autostart")
-        yield Lab(sandbox, collections)
+        core = request.node.get_closest_marker("core")
+        yield Lab(sandbox, collections, ansible_playbook(core.args[0] if core else None))
     for left in (BRIDGE, BMC_INTERFACE):
         subprocess.run(["ip", "link", "delete", left], capture_output=True, check=False)
 
@@ -220,6 +229,7 @@ def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
     assert {name: hosts[name]["bmc_port"] for name in ports} == ports
 
 
+@pytest.mark.core("2.20")
 def test_a_node_that_left_the_inventory_loses_its_bmc_and_keeps_its_disks(lab: Lab) -> None:
     lab.play("bring_up")
     smaller = deepcopy(INVENTORY)
@@ -234,6 +244,7 @@ def test_a_node_that_left_the_inventory_loses_its_bmc_and_keeps_its_disks(lab: L
     assert lab.virsh("list", "--all", "--name") == ""
 
 
+@pytest.mark.core("2.21")
 def test_a_limit_brings_up_the_nodes_that_it_names(lab: Lab) -> None:
     lab.play("bring_up", "--limit", "hv,labtest-1")
     assert lab.virsh("list", "--all", "--name") == "labtest-1"
@@ -304,6 +315,7 @@ def test_the_status_of_a_lab_that_is_not_there_is_shown_and_not_an_error(lab: La
     assert lab.status("labtest-1") == ["labtest-1", "hv", "labtest-1", "unknown", "unknown"]
 
 
+@pytest.mark.core("2.21")
 def test_the_status_page_shows_a_hypervisor_that_cannot_be_reached(lab: Lab, tmp_path: Path) -> None:
     two = deepcopy(INVENTORY)
     two["hypervisors"]["hosts"]["away"] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
