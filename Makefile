@@ -47,9 +47,9 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types sanity build unit integration bench
+.PHONY: test lint types sanity cores build publish-check unit integration bench
 # pytest comes last, once, so that its summary closes the output.
-test: lint types sanity build ## all checks and tests
+test: lint types sanity cores build publish-check ## all checks and tests
 	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
 
 lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
@@ -69,8 +69,17 @@ types: $(STAMPS)/test ## mypy: strict for the daemon, and the plugins
 sanity: $(STAMPS)/test ## ansible-test sanity, all of it
 	scripts/sanity.sh
 
+cores: $(STAMPS)/test ## sanity and unit tests with later versions of ansible-core
+	$(MAKE) --jobs 2 --output-sync=target core-2.20 core-2.21
+
+core-%: $(STAMPS)/test
+	scripts/core.sh $*
+
 build: $(STAMPS)/test ## build the collection, install it from the tarball, list its modules
 	scripts/build.sh
+
+publish-check: $(STAMPS)/publish ## what antsibull-docs, Galaxy's importer and ansible-builder say of the collection
+	PATH=$(CURDIR)/.cache/publish/bin:$$PATH scripts/publish-check.sh
 
 unit: $(STAMPS)/test ## unit tests
 	python -m pytest tests/unit $(ARGS)
@@ -85,9 +94,15 @@ bench: $(STAMPS)/test $(STAMPS)/bench ## benchmarks beside VirtualBMC and ipmi_s
 
 .PHONY: requirements clean
 requirements: ## resolve requirements/*.in anew and pin the result
-	rm -rf .cache/resolve
-	/usr/bin/python3 -m venv .cache/resolve
-	for name in lab test; do \
+	for name in lab test publish; do \
+	    rm -rf .cache/resolve; \
+	    /usr/bin/python3 -m venv .cache/resolve; \
+	    .cache/resolve/bin/pip install --quiet -r requirements/$$name.in; \
+	    .cache/resolve/bin/pip freeze > requirements/$$name.txt; \
+	done
+	for name in core-2.20 core-2.21; do \
+	    rm -rf .cache/resolve; \
+	    "$$(scripts/newer-python.sh)" -m venv .cache/resolve; \
 	    .cache/resolve/bin/pip install --quiet -r requirements/$$name.in; \
 	    .cache/resolve/bin/pip freeze > requirements/$$name.txt; \
 	done
@@ -105,6 +120,11 @@ $(STAMPS)/lab: requirements/lab.apt requirements/lab.txt scripts/apt-install.sh
 $(STAMPS)/test: requirements/test.apt requirements/test.txt $(STAMPS)/lab
 	scripts/apt-install.sh requirements/test.apt
 	$(BIN)/pip install --quiet -r requirements/test.txt
+	mkdir -p $(@D) && touch $@
+
+$(STAMPS)/publish: requirements/publish.txt $(STAMPS)/lab
+	test -x .cache/publish/bin/pip || /usr/bin/python3 -m venv .cache/publish
+	.cache/publish/bin/pip install --quiet -r requirements/publish.txt
 	mkdir -p $(@D) && touch $@
 
 $(STAMPS)/bench: requirements/bench.txt

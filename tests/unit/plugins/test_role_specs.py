@@ -24,4 +24,5 @@ def test_every_variable_of_a_role_is_described_with_its_default(role: str) -> No
     described = read(ROLES / role / "meta/argument_specs.yml")["argument_specs"]
     defaults = read(ROLES / role / "defaults/main.yml")
     for entry_point in described.values():
+        assert entry_point["description"]
         assert {name: option.get("default") for name, option in entry_point["options"].items()} == defaults
