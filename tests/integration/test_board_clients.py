@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -312,3 +314,86 @@ def test_a_bmc_key_is_asked_for(vbmcd: Vbmcd) -> None:
         assert said(target, "power", "status") == "Chassis Power is on"
     finally:
         vbmcd.ask("delete", names=["keyed"])
+
+
+# --- Power over time -------------------------------------------------------------------------------------------------
+
+
+class Host:
+    """A daemon whose host seems to have been started anew whenever a test says so."""
+
+    def __init__(self, folder: Path, libvirtd: Libvirtd) -> None:
+        self._boot_id = folder / "boot_id"
+        self._boot_id.write_text("first\n")
+        as_boot_id = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+        command = ("unshare", "--mount", "sh", "-c", as_boot_id, str(self._boot_id), *DAEMON)
+        self.vbmcd = Vbmcd(command=command)
+        self.libvirtd = libvirtd
+        self.name = f"power-{folder.name[-20:]}"
+
+    def goes_down(self, boot_id: str) -> None:
+        """The daemon and the machine end, and the daemon comes back: as `boot_id` says with its host, or without."""
+        self.vbmcd.kill()
+        self.libvirtd.virsh("destroy", self.name)
+        self._boot_id.write_text(boot_id)
+        self.vbmcd.start()
+
+    def stored(self) -> dict[str, Any]:
+        """What the daemon has on disk of the machine's power."""
+        file = self.vbmcd.state / "power" / f"{self.name}.json"
+        return json.loads(bytes.fromhex(json.loads(file.read_text())["data"])) if file.exists() else {"on": None}
+
+    def state(self) -> str:
+        return self.libvirtd.virsh("domstate", self.name)
+
+
+@pytest.fixture
+def host(libvirtd: Libvirtd, tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path, libvirtd)
+    libvirtd.define(tiny_domain(host.name))
+    try:
+        with host.vbmcd:
+            yield host
+    finally:
+        libvirtd.remove(host.name)
+
+
+def test_a_machine_comes_back_with_its_hypervisor_and_not_with_the_daemon(host: Host) -> None:
+    target = Target(host.vbmcd.serve(host.name, libvirt_uri=host.libvirtd.uri, port=free_ports(1)[0]))
+    assert "always-off always-on previous" in said(target, "chassis", "policy", "list")
+    said(target, "chassis", "policy", "previous")
+    assert "Power Restore Policy : previous" in said(target, "chassis", "status")
+    said(target, "power", "on")
+    eventually(lambda: host.stored()["on"], 5, "that it is on is stored")
+    host.goes_down("second\n")
+    eventually(lambda: host.state() == "running", 10, "the machine is on again")
+    eventually(lambda: "policy" in said(target, "chassis", "restart_cause"), 5, "the restart cause is the policy")
+    assert "ac-failed" in said(target, "chassis", "status")
+    eventually(lambda: host.stored()["host_run"] == "second", 5, "that it is on is stored")
+    host.goes_down("second\n")
+    eventually(lambda: host.stored()["on"] is False, 5, "the daemon has looked")
+    assert host.state() == "shut off"
+    said(target, "chassis", "policy", "always-on")
+    assert "enable" in host.libvirtd.virsh("dominfo", host.name).partition("Autostart:")[2].split()[0]
+    done = freeipmi("ipmi-config", target, "--category=chassis", "--commit",
+                    "--key-pair=Chassis_Power_Conf:Power_Restore_Policy=Restore_State_Ac_Apply")  # fmt: skip
+    assert done.code == 0, done
+    assert "Power Restore Policy : previous" in said(target, "chassis", "status")
+
+
+def test_the_power_on_hours_are_told_and_outlive_a_killed_daemon(host: Host) -> None:
+    target = Target(host.vbmcd.serve(host.name, libvirt_uri=host.libvirtd.uri, port=free_ports(1)[0]))
+    assert said(target, "chassis", "poh") == "POH Counter  : 0 days, 0 hours, 0 minutes"
+    said(target, "power", "on")
+    eventually(lambda: len(said(target, "sel", "list").splitlines()) == 2, 5, "the BMC has seen it")
+    host.vbmcd.restart()
+    # As if it had run for a day and two hours.
+    stored = host.stored()
+    host.vbmcd.stop()
+    stored["since"] -= 26 * 3600
+    file = host.vbmcd.state / "power" / f"{host.name}.json"
+    file.write_text(json.dumps({"data": json.dumps(stored).encode().hex()}))
+    host.vbmcd.start()
+    eventually(lambda: "1 days, 2 hours" in said(target, "chassis", "poh"), 5, "the run goes on counting")
+    told = freeipmi("ipmi-chassis", target, "--get-power-on-hours-counter")
+    assert told.code == 0 and "26 Hours" in told.output, told

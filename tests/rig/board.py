@@ -13,6 +13,7 @@ from dataclasses import replace
 from rig.machine import ScriptedMachine
 from vbmcd.commands import TABLES
 from vbmcd.commands.bmc import Bmc, Context
+from vbmcd.commands.startup import start
 from vbmcd.commands.table import run
 from vbmcd.config import Instance, Privilege, User
 from vbmcd.machine.base import Busy
@@ -35,14 +36,18 @@ class Board:
     ) -> None:
         self.machine = ScriptedMachine()
         self.kept: list[bytes] = []
-        self.records: dict[str, bytes] = {}
+        """The boot flags that were stored, one after the other."""
+        self.records: dict[str, bytes] = dict(kept or {})
+        """What is on disk."""
+        self.writes = 0
         self.full = False
         """Whether nothing can be kept."""
         instance = Instance("node-07", "domain-07", 6230, users=users)
         self.engine = Engine(users, bytes(16))
         self.users: list[tuple[User, ...]] = []
         """What was stored as the instance's users, one after the other."""
-        self.bmc = Bmc(instance, self.engine, self.machine, self._keep, self._keep_users, kept=dict(kept or {}))
+        self.bmc = Bmc(instance, self.engine, self.machine, self._keep, self._keep_users)
+        start(self.bmc, self.records)
         exchange = Exchange(SUITE_17, 1, 2, bytes(16), bytes(16), bytes(16), 4, b"admin", b"secret")
         self.session: Session | None = Session(exchange, "admin", Privilege.ADMINISTRATOR)
         self.session.privilege = privilege
@@ -53,6 +58,8 @@ class Board:
         return self
 
     async def _keep(self, record: str, data: bytes) -> None:
+        self.writes += 1
+        await asyncio.sleep(0)
         if self.full:
             raise Busy("no space left on device")
         self.records[record] = data

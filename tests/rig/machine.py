@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-from vbmcd.machine.base import Action, BootOverride, MachineError, Statistics
+from vbmcd.machine.base import Action, BootOverride, MachineError, PowerObserver, Statistics
 
 
 class ScriptedConsole:
@@ -41,7 +41,9 @@ class ScriptedMachine:
         """What control() and system_uuid() wait for, if a test wants them to take their time."""
         self.load = Statistics()
         """What statistics() answers."""
-        self.observer: Callable[[bool], None] | None = None
+        self.observer: PowerObserver | None = None
+        self.host = "a host's run"
+        """What host_run() answers."""
         self.calls: list[tuple[str, object]] = []
         self.consoles: list[ScriptedConsole] = []
         """Those that were opened, one after the other."""
@@ -81,8 +83,11 @@ class ScriptedMachine:
         self._note("statistics")
         return self.load
 
-    def observe(self, observer: Callable[[bool], None]) -> None:
+    def observe(self, observer: PowerObserver) -> None:
         self.observer = observer
+
+    def host_run(self) -> str:
+        return self.host
 
     def open_console(self, on_output: Callable[[bytes], None]) -> ScriptedConsole:
         self.consoles.append(ScriptedConsole(on_output))

@@ -53,8 +53,9 @@ def board() -> Board:
     pytest.param(APP, 0x59, "00021000", "c9", id="a block beyond any text"),
     pytest.param(APP, 0x59, "00030000", "80", id="an operating system that nobody told of"),
     pytest.param(APP, 0x58, "02000101", "82", id="the system name is the domain's"),
-    pytest.param(CHASSIS, 0x06, "03", "00 05", id="which restore policies there are"),
-    pytest.param(CHASSIS, 0x06, "01", "cc", id="previous state is not noted"),
+    pytest.param(CHASSIS, 0x06, "03", "00 07", id="which restore policies there are"),
+    pytest.param(CHASSIS, 0x06, "04", "cc", id="a restore policy that is reserved"),
+    pytest.param(CHASSIS, 0x0F, "", "00 01 00 00 00 00", id="not on for a minute yet"),
     pytest.param(CHASSIS, 0x07, "", "00 00 00", id="restart cause, unknown"),
     pytest.param(CHASSIS, 0x08, "07", "00", id="mark the mailbox as valid"),
     pytest.param(CHASSIS, 0x08, "0709aa", "c9", id="a block of the mailbox that there is not"),
@@ -104,17 +105,6 @@ async def test_a_machine_without_power_is_in_soft_off(board: Board) -> None:
 async def test_a_reset_of_the_bmc_leaves_the_machine_alone(board: Board, command: int) -> None:
     assert await board.ask(APP, command) == "00"
     assert board.machine.calls == []
-
-
-async def test_the_restore_policy_is_told_to_the_hypervisor_and_kept(board: Board) -> None:
-    assert (await board.ask(CHASSIS, 0x01))[3:5] == "61", "unknown until it is set"
-    assert await board.ask(CHASSIS, 0x06, "02") == "00 05"
-    assert ("set_autostart", True) in board.machine.calls
-    assert (await board.ask(CHASSIS, 0x01))[3:5] == "41"
-    again = Board(kept=board.records)
-    assert (await again.ask(CHASSIS, 0x01))[3:5] == "40"
-    assert await again.ask(CHASSIS, 0x06, "00") == "00 05"
-    assert again.machine.calls[-1] == ("set_autostart", False)
 
 
 async def test_who_switched_the_machine_on_is_told(board: Board) -> None:

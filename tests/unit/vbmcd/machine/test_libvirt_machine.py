@@ -10,15 +10,17 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from rig.board import until
 from rig.waiting import eventually_async
 from vbmcd.config import Connection
-from vbmcd.machine import libvirt_actions, libvirt_link
-from vbmcd.machine.base import Action, BootDevice, BootOverride, Busy, MachineError, Unsupported, WrongState
-from vbmcd.machine.libvirt_connection import EventConnection
+from vbmcd.machine import libvirt_actions, libvirt_link, libvirt_survey
+from vbmcd.machine.base import Action, BootDevice, BootOverride, Busy, MachineError, Power, Unsupported, WrongState
+from vbmcd.machine.libvirt_connection import EventConnection, is_here
 from vbmcd.machine.libvirt_link import LibvirtLink, LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
 
@@ -250,3 +252,80 @@ async def test_nothing_but_machine_errors_leaves(link: LibvirtLink) -> None:
     for name in ("", "x" * 5000, "ü/../\n"):
         with pytest.raises(MachineError):
             await LibvirtMachine(link, name).is_on()
+
+
+class Observer:
+    """Notes what it is told of a machine's power."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool, str]] = []
+
+    def switched(self, power: Power) -> None:
+        self.told.append(("switched", power.on, power.machine))
+
+    def found(self, power: Power) -> None:
+        self.told.append(("found", power.on, power.machine))
+
+
+async def test_who_observes_a_machine_is_told_how_it_is_found_and_of_each_switch(
+    link: LibvirtLink, machine: LibvirtMachine
+) -> None:
+    observer, of_nothing = Observer(), Observer()
+    machine.observe(observer)
+    missing = LibvirtMachine(link, "two")
+    missing.observe(of_nothing)
+    await until(lambda: len(observer.told) == len(of_nothing.told) == 1)
+    assert (observer.told, of_nothing.told) == ([("found", True, UUID)], [("found", False, "")])
+    await machine.control(Action.CYCLE)
+    await until(lambda: len(observer.told) == 3)
+    assert observer.told[1:] == [("switched", False, UUID), ("switched", True, UUID)]
+
+
+async def test_many_machines_are_found_with_one_question(link: LibvirtLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = partial(link.call, "", libvirt_survey.running)
+    monkeypatch.setattr(link._survey, "_ask", lambda: asked.append(1) or real())
+    machines, observer = [LibvirtMachine(link, "one") for _turn in range(100)], Observer()
+    for machine in machines:
+        machine.observe(observer)
+    await until(lambda: len(observer.told) == 100)
+    assert len(asked) == 1
+
+
+async def test_what_was_switched_while_it_was_looked_for_is_looked_for_again() -> None:
+    gate, powers = asyncio.Event(), [{}, {"one": Power(True, 1)}]
+
+    async def ask() -> dict[str, Power]:
+        answer = powers.pop(0)
+        await gate.wait()
+        return answer
+
+    survey, observer = libvirt_survey.Survey(ask), Searching()
+    survey.add("one", observer)
+    await until(lambda: len(powers) == 1)
+    observer.version += 1
+    gate.set()
+    await until(lambda: bool(observer.told))
+    assert observer.told == [("found", True, "")]
+
+
+class Searching(Observer):
+    version = 0
+
+
+async def test_a_lost_connection_makes_the_survey_begin_again(link: LibvirtLink, machine: LibvirtMachine) -> None:
+    observer = Observer()
+    machine.observe(observer)
+    await until(lambda: len(observer.told) == 1)
+    assert link._live is not None
+    link._lost(link._live)
+    await until(lambda: len(observer.told) == 2)
+    assert observer.told[1][0] == "found"
+
+
+@pytest.mark.parametrize(("uri", "here"), [
+    ("qemu:///system", True), ("qemu:///system?socket=/run/x", True), ("qemu+unix:///system", True),
+    ("test:///default", True), ("qemu+ssh://root@host/system", False), ("qemu+tcp://192.0.2.1/system", False),
+])  # fmt: skip
+def test_a_uri_without_a_host_is_of_this_one(uri: str, here: bool) -> None:
+    assert is_here(uri) is here

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sys
 import types
-from typing import Any, Coroutine, Generator, Set
+from typing import Any, Coroutine, Generator, Optional, Set
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Background:
         if not task.cancelled() and task.exception() is not None:
             log.error("a background task failed", exc_info=task.exception())
 
-    async def drain(self, timeout: float) -> None:
+    async def drain(self, timeout: Optional[float] = None) -> None:
         """Wait until all have ended, at most `timeout` seconds."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)

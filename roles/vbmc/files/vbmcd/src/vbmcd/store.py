@@ -34,13 +34,14 @@ from vbmcd.paths import escape, unescape
 RECORDS = (
     "boot",
     "policy",
+    "power",
     "users",
     "sel",
     "fru",
     "sol",
 )
-"""What workers have kept for an instance: the boot options, the power restore policy, user ids, the event log, the
-FRU inventory that was written, SOL."""
+"""What workers have kept for an instance: the boot options, the power restore policy, the machine's power, user ids,
+the event log, the FRU inventory that was written, SOL."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from typing import Dict
 
-from vbmcd.commands import boot_options, channel, payload, sessions, sol_config, system_info, users, watchdog
+from vbmcd.commands import (
+    boot_options,
+    channel,
+    payload,
+    sessions,
+    sol_config,
+    system_info,
+    users,
+    watchdog,
+)
 from vbmcd.commands.app import app
 from vbmcd.commands.chassis import chassis
 from vbmcd.commands.sensor import sensor

@@ -15,6 +15,7 @@ from vbmcd.commands.codes import Code
 from vbmcd.commands.inventory import Fru
 from vbmcd.commands.journal import Journal
 from vbmcd.commands.keep import Keep
+from vbmcd.commands.power_history import PowerHistory
 from vbmcd.config import Instance, User
 from vbmcd.machine.base import Busy, Machine
 from vbmcd.rmcp.engine import Engine
@@ -68,11 +69,13 @@ class Bmc:
     """Sends a payload of that type to a session's console; the endpoint's."""
     journal: Journal = field(init=False)
     fru: Fru = field(init=False)
+    history: PowerHistory = field(init=False)
     _parts: Dict[object, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.keep)
         self.fru = Fru(self.keep, self.instance, self.machine)
+        self.history = PowerHistory(self.keep, self.machine, self.journal)
 
     async def remember(self, record: str, data: bytes) -> None:
         """Store a record for good, and find it in `kept`. Raises machine.base.Busy, and then all is as before."""

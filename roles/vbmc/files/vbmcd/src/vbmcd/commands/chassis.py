@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vbmcd.commands import power
+from vbmcd.commands import power, power_policy
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.channel import LAN_CHANNEL
 from vbmcd.commands.codes import Code, CommandError
@@ -23,17 +23,15 @@ from vbmcd.machine.base import Action
 chassis = CommandTable(NetFn.CHASSIS)
 
 POWER_ON = 0x01
+AC_FAILED = 0x01
 LAST_ON_BY_COMMAND = 0x10
 IDENTIFY_SUPPORTED = 0x40
 IDENTIFY_TIMED = 0x10
 IDENTIFY_FORCED = 0x20
 IDENTIFY_DEFAULT_SECONDS = 15
 
-STAY_OFF, PREVIOUS, ALWAYS_ON, NO_CHANGE = range(4)
-RESTORE_UNKNOWN = 3
 RESTORE_SHIFT = 5
-RESTORE_RECORD = "policy"
-RESTORE_SUPPORTED = 1 << STAY_OFF | 1 << ALWAYS_ON
+MINUTES_A_COUNT = 1
 
 ACTIONS = {
     0x0: Action.OFF,
@@ -51,12 +49,6 @@ async def get_capabilities(context: Context, request: None) -> bytes:
     return bytes((0x00, 0x20, 0x20, 0x20, 0x20))
 
 
-def restore_policy(bmc: Bmc) -> int:
-    """What becomes of the machine when its hypervisor comes back; unknown until it is set here."""
-    kept = bmc.kept.get(RESTORE_RECORD)
-    return kept[0] if kept in (bytes((STAY_OFF,)), bytes((ALWAYS_ON,))) else RESTORE_UNKNOWN
-
-
 @chassis.read(0x01, privilege=Privilege.USER)
 async def get_status(context: Context, request: None) -> bytes:
     """Get Chassis Status (28.2). A machine here knows no power faults, intrusions or front panels."""
@@ -64,7 +56,8 @@ async def get_status(context: Context, request: None) -> bytes:
     on = await bmc.machine.is_on()
     last = bmc.has(power.LastRestart)
     event = LAST_ON_BY_COMMAND if on and last and last.on_by_command else 0
-    restore = restore_policy(bmc) << RESTORE_SHIFT
+    event |= AC_FAILED if bmc.history.outage else 0
+    restore = power_policy.restore_policy(bmc) << RESTORE_SHIFT
     return bytes((restore | (POWER_ON if on else 0), event, IDENTIFY_SUPPORTED | identify_state(bmc)))
 
 
@@ -133,29 +126,30 @@ async def identify(context: Context, request: ChassisIdentify) -> bytes:
 class RestoreRequest:
     """The request of Set Power Restore Policy."""
 
+    NO_CHANGE = 3
     policy: int
 
     @classmethod
     def parse(cls, data: bytes) -> RestoreRequest:
-        """CCh for 'previous state' too: nothing notes that for machines that are switched past the BMC."""
         if len(data) != 1:
             raise CommandError(Code.REQUEST_LENGTH_INVALID)
-        if data[0] & 0x07 not in (STAY_OFF, ALWAYS_ON, NO_CHANGE):
+        if data[0] & 0x07 > cls.NO_CHANGE:
             raise CommandError(Code.INVALID_FIELD)
         return cls(data[0] & 0x07)
 
     def __str__(self) -> str:
-        return {STAY_OFF: "stay off", ALWAYS_ON: "always on"}.get(self.policy, "")
+        return power_policy.WORDS.get(self.policy, "")
 
 
 @chassis.change(0x06, privilege=Privilege.OPERATOR, parse=RestoreRequest.parse, audit="power restore")
 async def set_power_restore_policy(context: Context, request: RestoreRequest) -> bytes:
-    """Set Power Restore Policy (28.8): whether the machine starts with its hypervisor. 'No change' only asks."""
-    bmc = context.bmc
-    if request.policy != NO_CHANGE:
-        await bmc.machine.set_autostart(request.policy == ALWAYS_ON)
-        await bmc.remember(RESTORE_RECORD, bytes((request.policy,)))
-    return bytes((RESTORE_SUPPORTED,))
+    """Set Power Restore Policy (28.8); 'no change' only asks. CCh for one that is not supported."""
+    supported = power_policy.supported(context.bmc)
+    if request.policy != RestoreRequest.NO_CHANGE:
+        if not supported >> request.policy & 1:
+            raise CommandError(Code.INVALID_FIELD, "whether another host has been off is not known here")
+        await power_policy.set_policy(context.bmc, request.policy)
+    return bytes((supported,))
 
 
 @chassis.read(0x07, privilege=Privilege.USER)
@@ -164,3 +158,10 @@ async def get_restart_cause(context: Context, request: None) -> bytes:
     last = context.bmc.has(power.LastRestart)
     cause = last.cause if last else power.RestartCause.UNKNOWN
     return bytes((cause, LAN_CHANNEL if cause is power.RestartCause.CHASSIS_CONTROL else 0))
+
+
+@chassis.read(0x0F, privilege=Privilege.USER)
+async def get_power_on_hours(context: Context, request: None) -> bytes:
+    """Get POH Counter (28.14): for how long the machine has been on, in minutes, since there is this BMC."""
+    minutes = int(context.bmc.history.seconds / 60) // MINUTES_A_COUNT
+    return bytes((MINUTES_A_COUNT,)) + min(minutes, 0xFFFFFFFF).to_bytes(4, "little")

@@ -76,10 +76,10 @@ class Journal:
         """Note nothing any more: another journal of the same instance has taken over, or will."""
         self._closed = True
 
-    async def drain(self, timeout: float) -> None:
-        """Wait until what was noted is stored, at most `timeout` seconds."""
+    async def drain(self) -> None:
+        """Wait until what was noted is stored."""
         if self._background is not None:
-            await self._background.drain(timeout)
+            await self._background.drain()
 
     # --- What the board notes by itself ----------------------------------------------------------------------
 

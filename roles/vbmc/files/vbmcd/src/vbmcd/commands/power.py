@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Power, however it is asked for: by Chassis Control (28.3) or by the watchdog timer (27.3).
+"""Power, however it is asked for: by Chassis Control (28.3), the watchdog timer (27.3) or the restore policy (28.8).
 
-Both honour the pending boot override, and leave word of why the machine last started (28.11).
+All honour the pending boot override, and leave word of why the machine last started (28.11).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class RestartCause(enum.IntEnum):
     UNKNOWN = 0x0
     CHASSIS_CONTROL = 0x1
     WATCHDOG = 0x4
+    ALWAYS_RESTORED = 0x6
+    PREVIOUS_RESTORED = 0x7
 
 
 class LastRestart:
@@ -33,12 +35,15 @@ class LastRestart:
 
     def __init__(self, bmc: Bmc) -> None:
         self.cause = RestartCause.UNKNOWN
+        self.commanded = False
+        """Whether a client has given any power command."""
         self.on_by_command = False
         """Whether the machine was last switched on by a command of IPMI (28.2, byte 3, bit 4)."""
 
 
 async def by_command(bmc: Bmc, action: Action) -> None:
     """What a client asked for. Raises MachineError or CommandError."""
+    bmc.part(LastRestart).commanded = True
     await _act(bmc, action)
     last = bmc.part(LastRestart)
     if action in STARTS:
@@ -54,6 +59,12 @@ async def by_watchdog(bmc: Bmc, action: Action) -> None:
     await _act(bmc, action)
     if action in STARTS:
         bmc.part(LastRestart).cause = RestartCause.WATCHDOG
+
+
+async def by_policy(bmc: Bmc) -> None:
+    """What the power restore policy asks for: the machine is on, as it was."""
+    await _act(bmc, Action.ON)
+    bmc.part(LastRestart).cause = RestartCause.PREVIOUS_RESTORED
 
 
 async def _act(bmc: Bmc, action: Action) -> None:

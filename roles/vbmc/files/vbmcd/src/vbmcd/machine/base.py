@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
-from typing import Callable, Optional, Protocol
+from typing import Callable, NamedTuple, Optional, Protocol
 
 
 class Action(enum.Enum):
@@ -60,6 +60,26 @@ class Statistics:
     net_received: Optional[float] = None
     net_transmitted: Optional[float] = None
     """Bytes a second, over all disks and all interfaces."""
+
+
+class Power(NamedTuple):
+    """Whether a machine has power, and in which of its runs."""
+
+    on: bool
+    run: int = 0
+    """Another number for each start, as long as its host is up."""
+    machine: str = ""
+    """Which machine it is, should another one have taken its name. Neither means anything of one that is off."""
+
+
+class PowerObserver(Protocol):
+    """Who wants to know of a machine's power. Called on the event loop."""
+
+    def switched(self, power: Power) -> None:
+        """The machine was switched on or off, by whomever."""
+
+    def found(self, power: Power) -> None:
+        """So it is, after nobody looked for a while: the observer is new, or the backend was away."""
 
 
 class MachineError(Exception):
@@ -132,8 +152,9 @@ class Machine(Protocol):
     async def statistics(self) -> Statistics:
         """How busy the machine is; kept for a second, however many ask. Nothing is known of one that is off."""
 
-    def observe(self, observer: Callable[[bool], None]) -> None:
-        """Have `observer` told on the event loop whenever the machine was switched on (True) or off, by whomever.
+    def observe(self, observer: PowerObserver) -> None:
+        """Have `observer` told of the machine's power. One observer, for as long as the machine is there."""
 
-        Not of what happens while the backend is away. One observer, for as long as the machine is there.
-        """
+    def host_run(self) -> str:
+        """Names the time that the machine's host has been up, from one start to the next; empty where it is another
+        host than this one, of which that is not known."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, List, Optional
+from urllib.parse import urlsplit
 
 import libvirt
 
 from vbmcd.config import Connection
+from vbmcd.machine.base import Power
 
-OnEvent = Callable[[str, Optional[bool]], None]
+OnEvent = Callable[[str, Optional[Power]], None]
 
 _SWITCHED = {libvirt.VIR_DOMAIN_EVENT_STARTED: True, libvirt.VIR_DOMAIN_EVENT_STOPPED: False}
 
@@ -39,7 +41,7 @@ class EventConnection(ClientConnection):
     """One that also tells of lifecycle events, and of its own end."""
 
     def __init__(self, settings: Connection, on_event: OnEvent, on_close: Callable[[], None]) -> None:
-        """`on_event` gets the name of each domain that has an event, and whether it went on, off or neither;
+        """`on_event` gets the name of each domain that has an event, and its power where that was switched;
         `on_close` is called when the connection breaks; both in libvirt's event thread."""
         super().__init__(settings)
         self._callback = -1
@@ -76,6 +78,11 @@ class Borrowed:
 
     def close(self) -> None:
         """Left to the owner."""
+
+
+def is_here(uri: str) -> bool:
+    """Whether the driver's host is this one: the URI names no other."""
+    return not urlsplit(uri).netloc
 
 
 def in_process(uri: str) -> bool:
@@ -116,7 +123,8 @@ def _optional() -> Iterator[None]:
 
 
 def _lifecycle_event(_connection: Any, domain: Any, event: int, _detail: int, on_event: OnEvent) -> None:
-    on_event(domain.name(), _SWITCHED.get(event))
+    on = _SWITCHED.get(event)
+    on_event(domain.name(), None if on is None else Power(on, domain.ID(), domain.UUIDString()))
 
 
 def _closed(_connection: Any, _reason: int, on_close: Callable[[], None]) -> None:

@@ -17,16 +17,18 @@ import threading
 import time
 import weakref
 from contextlib import suppress
+from functools import partial
 from typing import Any, Callable, Dict, Optional, Protocol, Type, TypeVar
 
 import libvirt
 
 from vbmcd.config import Connection
 from vbmcd.machine import libvirt_events
-from vbmcd.machine.base import Busy
+from vbmcd.machine.base import Busy, Power
 from vbmcd.machine.lanes import Lane, Overdue, Tool
 from vbmcd.machine.libvirt_connection import Borrowed, ClientConnection, EventConnection, in_process, is_alive
 from vbmcd.machine.libvirt_errors import LoginRefused, translate, unreachable
+from vbmcd.machine.libvirt_survey import Searcher, Survey, running
 
 T = TypeVar("T")
 
@@ -59,12 +61,12 @@ _ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
 
-class Watcher(Protocol):
+class Watcher(Searcher, Protocol):
     """Who wants to know that a domain may have changed (LibvirtMachine)."""
 
-    def changed(self, on: Optional[bool] = None) -> None:
-        """A lifecycle event of the domain, with True if it started and False if it stopped; or the connection
-        was lost, and events will be missed."""
+    def changed(self, power: Optional[Power] = None) -> None:
+        """A lifecycle event of the domain, with its power if it started or stopped; or the connection was lost,
+        and events will be missed: found() comes later."""
 
 
 class LibvirtLink:
@@ -81,6 +83,7 @@ class LibvirtLink:
         self._abandoned = 0
         libvirt_events.ensure_running()
         self._keeper = self._loop.create_task(self._keep())
+        self._survey = Survey(partial(self.call, "", running))
 
     @property
     def settings(self) -> Connection:
@@ -99,6 +102,7 @@ class LibvirtLink:
     def watch(self, domain: str, watcher: Watcher) -> None:
         """Have `watcher` told of changes of `domain`, for as long as somebody else holds on to it."""
         self._watchers.setdefault(domain, weakref.WeakSet()).add(watcher)
+        self._survey.add(domain, watcher)
 
     async def call(self, domain: str, function: Callable[..., T], *args: Any) -> T:
         """Read something: run `function(connection, *args)` in a thread, within READ_DEADLINE.
@@ -135,6 +139,7 @@ class LibvirtLink:
     def close(self) -> None:
         """Give the connection up for good, without waiting for anything."""
         self._keeper.cancel()
+        self._survey.close()
         self._settled.set()
         live, self._live = self._live, None
         if live is not None:
@@ -210,13 +215,13 @@ class LibvirtLink:
 
         return guarded
 
-    def _event(self, live: _Live, domain: str, on: Optional[bool]) -> None:
+    def _event(self, live: _Live, domain: str, power: Optional[Power]) -> None:
         live.answers()
         watchers = self._watchers.get(domain)
         if watchers is None:
             return
         for watcher in list(watchers):
-            watcher.changed(on)
+            watcher.changed(power)
         if not watchers:
             del self._watchers[domain]
 
@@ -280,7 +285,7 @@ class LibvirtLink:
             try:
                 opened = EventConnection(
                     settings,
-                    on_event=lambda domain, on: _tell(loop, event, live, domain, on),
+                    on_event=lambda domain, power: _tell(loop, event, live, domain, power),
                     on_close=lambda: _tell(loop, lost, live),
                 )
             except libvirt.libvirtError as error:
@@ -304,9 +309,10 @@ class LibvirtLink:
             self._live = None
             _log.warning("lost the connection to libvirt at %s", self.uri)
         # Once is enough: while nothing is connected nothing can be read, so nothing is cached either.
-        for watchers in list(self._watchers.values()):
+        for domain, watchers in list(self._watchers.items()):
             for watcher in list(watchers):
                 watcher.changed()
+                self._survey.add(domain, watcher)
 
     def _dispose(self, live: _Live) -> None:
         """Refuse its calls, and close it in a thread of its own: calls that are stuck in it hold that up."""

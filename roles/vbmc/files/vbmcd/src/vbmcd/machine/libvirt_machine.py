@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Callable, Optional
 
 from vbmcd.machine import libvirt_actions as actions
-from vbmcd.machine.base import Action, BootOverride, Busy, Statistics
+from vbmcd.machine.base import Action, BootOverride, Busy, Power, PowerObserver, Statistics
+from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_console import LibvirtConsole
 from vbmcd.machine.libvirt_link import LibvirtLink
 from vbmcd.machine.libvirt_statistics import Meter, read_counters
@@ -21,7 +23,18 @@ PROMPT = 0.25
 """Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself. FreeIPMI
 sends again after 0.4 s, and takes no answer to what it sent before."""
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 _log = logging.getLogger(__name__)
+
+
+@cache
+def boot_id() -> str:
+    """The kernel's name for the present boot (random(4)); empty where it does not say."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class LibvirtMachine:
@@ -42,14 +55,14 @@ class LibvirtMachine:
         "_on",
         "_uuid",
         "_uuid_version",
-        "_version",
         "_was_on",
+        "version",
     )
 
     def __init__(self, link: LibvirtLink, name: str) -> None:
         self._link = link
         self._name = name
-        self._version = 0
+        self.version = 0
         """Counts the reasons not to believe what was read before."""
         self._on: Optional[bool] = None
         self._uuid: Optional[uuid.UUID] = None
@@ -59,19 +72,27 @@ class LibvirtMachine:
         """The state in which the last power command found the machine."""
         self._action: Optional[asyncio.Task[None]] = None
         self._meter: Optional[Meter] = None
-        self._observer: Optional[Callable[[bool], None]] = None
+        self._observer: Optional[PowerObserver] = None
         link.watch(name, self)
 
-    def changed(self, on: Optional[bool] = None) -> None:
-        """Called by the link: whatever is cached may be wrong from now on. `on`: what an event says."""
-        self._version += 1
+    def changed(self, power: Optional[Power] = None) -> None:
+        """Called by the link: whatever is cached may be wrong from now on. `power`: what an event says."""
+        self.version += 1
         self._on = None
         self._meter = None
-        if on is not None and self._observer is not None:
-            self._observer(on)
+        if power is not None and self._observer is not None:
+            self._observer.switched(power)
 
-    def observe(self, observer: Callable[[bool], None]) -> None:
+    def found(self, power: Power) -> None:
+        """Called by the link, once for each time that it could not follow the domain."""
+        if self._observer is not None:
+            self._observer.found(power)
+
+    def observe(self, observer: PowerObserver) -> None:
         self._observer = observer
+
+    def host_run(self) -> str:
+        return boot_id() if is_here(self._link.uri) else ""
 
     async def is_on(self) -> bool:
         if self._action is not None:
@@ -85,9 +106,9 @@ class LibvirtMachine:
             await self._link.check()
         on = self._on
         if on is None:
-            version = self._version
+            version = self.version
             on = await self._link.call(self._name, actions.is_on, self._name)
-            if version == self._version and self._link.follows_events:
+            if version == self.version and self._link.follows_events:
                 self._on = on
         return on
 
@@ -121,7 +142,7 @@ class LibvirtMachine:
 
     async def system_uuid(self) -> uuid.UUID:
         """Also while libvirt is away, once it has been read: it hardly ever changes, and clients identify by it."""
-        version = self._version
+        version = self.version
         if self._uuid is not None and self._uuid_version == version:
             return self._uuid
         try:

@@ -64,6 +64,7 @@ class Slot:
     early_deaths: int = 0
     process: Optional[Process] = None
     restart: Optional[asyncio.TimerHandle] = None
+    stopping: bool = False
 
 
 class Workers:
@@ -97,13 +98,17 @@ class Workers:
 
     async def stop(self, name: str) -> None:
         """End a worker for good: SIGTERM, and SIGKILL if it has not ended in time. Returns when it is gone."""
-        slot = self._slots.pop(name)
+        slot = self._slots[name]
         if slot.restart:
             slot.restart.cancel()
-        if slot.process:
+        if slot.process and not slot.stopping:
+            slot.stopping = True
             self._let_go(slot.process)
             _signal(slot.process.pid, signal.SIGTERM)
+        if slot.process:
+            # Heard to the end: what it has to have stored before it ends is still to come.
             await _wait_for_end(slot.process.pid)
+        self._slots.pop(name, None)
 
     async def close(self) -> None:
         """End every worker; returns when all are gone."""

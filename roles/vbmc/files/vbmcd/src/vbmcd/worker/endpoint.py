@@ -55,10 +55,14 @@ class Endpoint:
         self._sock.close()
         self.bmc.stop()
 
-    async def drain(self, timeout: float) -> None:
-        """Wait until what runs has ended and is stored, at most `timeout` seconds."""
-        await self._running.drain(timeout)
-        await self.bmc.journal.drain(timeout)
+    async def finish(self) -> None:
+        """Wait until what runs has ended."""
+        await self._running.drain()
+
+    async def store(self) -> None:
+        """Wait until all that is known is stored."""
+        await self.bmc.history.drain()
+        await self.bmc.journal.drain()
 
     def expire(self, now: float) -> None:
         """Forget what is too old; called every second or so."""

@@ -11,11 +11,11 @@ import signal
 import socket
 import uuid
 from functools import partial
-from typing import Dict
+from typing import Any, Coroutine, Dict, List
 
+from vbmcd.commands import startup
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import BootOptions
-from vbmcd.commands.users import note_failed_login
 from vbmcd.config import Connection
 from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
@@ -27,8 +27,9 @@ from vbmcd.worker.udp import UdpSocket
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 3.0
-"""What a command under way has to finish when the daemon stops; the whole stop may take 5 s."""
+FINISH_SECONDS, STORE_SECONDS = 2.0, 1.0
+"""What commands under way have to finish when the daemon stops, and then what is to be kept has; the whole stop may
+take 5 s."""
 
 _GUIDS = uuid.UUID("6b1a7c1e-5a0c-5c8e-9d5e-4f4f2c9a7b11")
 """Name space of the GUID in a login (13.21), which must not depend on libvirt being there."""
@@ -49,9 +50,10 @@ class Worker:
         """Until `stopped`, or until one of the two tasks fails: then the supervisor starts anew."""
         tasks = [asyncio.ensure_future(one) for one in (self._follow(), self._heartbeat(), stopped.wait())]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # The supervisor is heard to the end: it says that what is kept last is on disk.
+        await self._shut_down()
         for task in pending:
             task.cancel()
-        await self._shut_down()
         for task in done:
             task.result()
 
@@ -85,14 +87,8 @@ class Worker:
             partial(self._link.keep, instance.name),
             partial(self._link.keep_users, instance.name),
             BootOptions(self._boot_flag_timeout),
-            kept=one.kept,
         )
-        bmc.boot.restore(one.kept.get(BootOptions.RECORD, b""))
-        # These two may be large, and keep themselves.
-        bmc.journal.restore(one.kept.pop("sel", b""))
-        bmc.fru.restore(one.kept.pop("fru", b""))
-        machine.observe(bmc.journal.power)
-        engine.on_failed_login = partial(note_failed_login, bmc)
+        startup.start(bmc, one.kept)
         return bmc
 
     def _drop(self, name: str) -> None:
@@ -101,6 +97,7 @@ class Worker:
             return
         endpoint.stop()
         endpoint.bmc.journal.close()
+        endpoint.bmc.history.close()
         self._pool.release(self._links.pop(name))
 
     async def _heartbeat(self) -> None:
@@ -122,11 +119,15 @@ class Worker:
         endpoints = list(self._endpoints.values())
         for endpoint in endpoints:
             endpoint.stop()
-        if endpoints:
-            await asyncio.wait(
-                [asyncio.ensure_future(one.drain(DRAIN_SECONDS)) for one in endpoints], timeout=DRAIN_SECONDS
-            )
+        await _within(FINISH_SECONDS, [one.finish() for one in endpoints])
+        # Only then is nothing new heard of a machine.
         await self._pool.close()
+        await _within(STORE_SECONDS, [one.store() for one in endpoints])
+
+
+async def _within(seconds: float, coroutines: List[Coroutine[Any, Any, None]]) -> None:
+    if coroutines:
+        await asyncio.wait([asyncio.ensure_future(one) for one in coroutines], timeout=seconds)
 
 
 async def _main(spec: wire.WorkerSpec, channel: socket.socket, boot_flag_timeout: float) -> None:
