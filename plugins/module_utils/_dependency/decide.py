@@ -1,0 +1,1 @@
+../../../roles/vbmc/files/vbmcd/src/vbmcd/dependency/decide.py
