@@ -108,9 +108,9 @@ class Definitions:
         _give_macs(laid.merged, request.name)
         differences = list(laid.differences)
         beside: List[Difference] = []
-        if domain is not None and not domain.isPersistent():
+        if domain is not None and not domain.isPersistent() and not request.transient:
             beside.append(Difference("persistent", "no", "yes"))
-        define = current is None or bool(differences + beside)
+        define = not request.transient and (current is None or bool(differences + beside))
         beside.extend(_volume_difference(plan) for plan in volumes if plan.action)
         return self._finish(
             Definition(request, domain, current, wanted, scope, laid.merged, differences, define, beside, volumes)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils import _domain_facts as facts
+from ansible_collections.baremetal.lab.plugins.module_utils._dependency import document
+from ansible_collections.baremetal.lab.plugins.module_utils._dependency.model import Dependency, DependencyError
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_template import (
     OWNER_NAMESPACE,
     Disk,
@@ -60,6 +62,13 @@ class Request:
     owner: Optional[str] = None
     autostart: Optional[bool] = None
     remove_disks: bool = False
+    transient: bool = False
+    """Whether it is to be there only as long as it runs."""
+
+    @property
+    def dependencies(self) -> Tuple[Dependency, ...]:
+        """What its XML says that it depends on."""
+        return () if self.xml is None else document.of_definition(self.xml)
 
     @property
     def disks(self) -> Tuple[Disk, ...]:
@@ -104,6 +113,9 @@ def _request(item: Mapping[str, Any]) -> Request:
     identity = _uuid(name, item.get("uuid"))
     if xml is not None:
         identity = _complete(xml, name, identity, item.get("owner"))
+    transient = bool(item.get("transient"))
+    if transient:
+        _check_transient(name, item)
     template = None
     if xml is None and (given or item.get("owner") is not None):
         template = _template(name, identity, item)
@@ -116,7 +128,21 @@ def _request(item: Mapping[str, Any]) -> Request:
         owner=item.get("owner"),
         autostart=item.get("autostart"),
         remove_disks=bool(item.get("remove_disks")),
+        transient=transient,
     )
+
+
+def _check_transient(name: str, item: Mapping[str, Any]) -> None:
+    state = item.get("state") or "present"
+    if state not in ("running", "paused"):
+        raise LabError(
+            "domain '%s' is to be transient and %s: it is there only while it runs: give state running or paused"
+            % (name, state)
+        )
+    if item.get("autostart"):
+        raise LabError(
+            "domain '%s' is to be transient, and starts with its host: leave out transient or autostart" % name
+        )
 
 
 def _xml(item: Mapping[str, Any]) -> Optional[ET.Element]:
@@ -138,6 +164,7 @@ def _complete(xml: ET.Element, name: str, identity: Optional[str], owner: Option
     """Put into the XML what the options beside it say; returns the UUID of either."""
     if xml.find("name") is None:
         ET.SubElement(xml, "name").text = name
+    _translate_dependencies(xml)
     named = _uuid(name, (xml.findtext("uuid") or "").strip() or None)
     if identity and named and identity != named:
         raise LabError(
@@ -151,6 +178,23 @@ def _complete(xml: ET.Element, name: str, identity: Optional[str], owner: Option
             metadata.remove(label)
         metadata.extend(owner_metadata(owner))
     return identity or named
+
+
+def _translate_dependencies(xml: ET.Element) -> None:
+    """Put what <domaindependency> says where libvirt keeps it: in the metadata."""
+    try:
+        named = document.take_seeds(xml)
+        if not named:
+            return
+        kept = [one for one in document.of_definition(xml) if one.name not in [new.name for new in named]]
+    except DependencyError as error:
+        raise LabError(str(error)) from error
+    metadata = xml.find("metadata")
+    if metadata is None:
+        metadata = ET.SubElement(xml, "metadata")
+    for root in metadata.findall(document.ROOT):
+        metadata.remove(root)
+    metadata.append(document.element([*kept, *named]))
 
 
 def _uuid(name: str, text: Optional[str]) -> Optional[str]:

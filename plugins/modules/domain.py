@@ -23,6 +23,15 @@ description:
     The template speaks of what its options name alone: an option that is left out takes its default for a new domain,
     and stays as it is for an existing one.
   - >-
+    A domain that depends on others (M(baremetal.lab.domain_dependency)) is one machine with them. When it is started,
+    paused, resumed or switched off here, so are they, each at its time; when one of them does not start, what was
+    started here is stopped again, unless it is declared otherwise. O(state=running) for a domain that runs starts those
+    that are off.
+  - >-
+    A C(<domaindependency>/absolute/path/of/a/domain.xml</domaindependency>) among the devices of O(xml) is understood
+    as such a dependency, which libvirt itself knows nothing of. A dependency is taken off by
+    M(baremetal.lab.domain_dependency) alone.
+  - >-
     A running domain is changed in its stored definition, which the next start uses;
     RV(domains[].restart_required) says what still waits for one.
 extends_documentation_fragment:
@@ -75,6 +84,12 @@ options:
       autostart: &autostart
         description:
           - Whether the domain starts with its host.
+        type: bool
+      transient: &transient
+        description:
+          - >-
+            Whether the domain is to be there only as long as it runs, as C(virsh create) makes it. It is started from
+            what O(xml) or the options of the template say, and never defined. For O(state=running) and O(state=paused).
         type: bool
       remove_disks: &remove_disks
         description:
@@ -241,6 +256,7 @@ options:
   uuid: *uuid
   owner: *owner
   autostart: *autostart
+  transient: *transient
   remove_disks: *remove_disks
   memory_mb: *memory_mb
   vcpus: *vcpus
@@ -254,6 +270,7 @@ options:
   nics: *nics
 seealso:
   - module: baremetal.lab.domain_info
+  - module: baremetal.lab.domain_dependency
   - module: baremetal.lab.vbmc
   - name: Domain XML format
     description: What libvirt takes as a definition.
@@ -295,6 +312,20 @@ EXAMPLES = r"""
   baremetal.lab.domain:
     xml: "{{ lookup('ansible.builtin.template', 'node.xml.j2') }}"
     state: running
+
+- name: A machine of two domains from files, which is gone when it is switched off
+  baremetal.lab.domain:
+    xml: |
+      <domain type="kvm">
+        <name>master</name>
+        <memory unit="MiB">512</memory>
+        <os><type arch="x86_64" machine="q35">hvm</type></os>
+        <devices>
+          <domaindependency>/srv/machines/slave.xml</domaindependency>
+        </devices>
+      </domain>
+    state: running
+    transient: true
 
 - name: Ask guests to shut down, for two minutes at most
   baremetal.lab.domain:
@@ -376,6 +407,23 @@ domains:
       type: list
       elements: dict
       returned: always
+    dependencies:
+      description: What was done to domains that this one depends on; in check mode, what would be.
+      type: list
+      elements: dict
+      returned: always
+      sample: [{name: slave-1, actions: [start], error: null}]
+      contains:
+        name:
+          description: The domain's name.
+          type: str
+        actions:
+          description: What was done; V(destroy) after V(start) where the start of the whole was taken back.
+          type: list
+          elements: str
+        error:
+          description: Why something failed; null where nothing did.
+          type: str
     error:
       description: Why the domain could not be brought to what is wanted, and what to do; null where it was.
       type: str
@@ -426,6 +474,7 @@ DOMAIN_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "uuid": {"type": "str"},
     "owner": {"type": "str"},
     "autostart": {"type": "bool"},
+    "transient": {"type": "bool"},
     "remove_disks": {"type": "bool"},
     "memory_mb": {"type": "int"},
     "vcpus": {"type": "int"},

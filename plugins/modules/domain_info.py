@@ -36,6 +36,7 @@ options:
     default: false
 seealso:
   - module: baremetal.lab.domain
+  - module: baremetal.lab.domain_dependency
 """
 
 EXAMPLES = r"""
@@ -164,6 +165,53 @@ domains:
         readonly:
           description: Whether the guest may only read it.
           type: bool
+    dependencies:
+      description: The domains that this one depends on, as M(baremetal.lab.domain_dependency) declares them.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The domain's name.
+          type: str
+        uuid:
+          description: Its UUID; null where it is made from a file that has none, and is not there.
+          type: str
+        file:
+          description: The domain XML that it is made from; null where it is defined.
+          type: str
+        state:
+          description: Its state; V(absent) where it is not there.
+          type: str
+        signals:
+          description: What is propagated to it.
+          type: list
+          elements: str
+        order:
+          description: Whether it starts before or after this domain.
+          type: str
+        on_failure:
+          description: What becomes of the start of this domain when it does not start.
+          type: str
+        on_crash:
+          description: What becomes of it when this domain crashes.
+          type: str
+        shared:
+          description: Whether another master keeps it up.
+          type: str
+    dependents:
+      description: The domains that depend on this one.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The domain's name.
+          type: str
+        uuid:
+          description: Its UUID.
+          type: str
+        state:
+          description: Its state.
+          type: str
     xml:
       description: The stored definition.
       type: str
@@ -176,6 +224,8 @@ from typing import Any, Dict, List
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.baremetal.lab.plugins.module_utils import _domain_facts as facts
+from ansible_collections.baremetal.lab.plugins.module_utils._dependency.hypervisor import scan
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_dependencies import Relations
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_state import STATE_NAMES, state_reason
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
 from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
@@ -200,6 +250,7 @@ class Reader:
     def __init__(self, opened: Any, params: Dict[str, Any]) -> None:
         self._connection = opened
         self._params = params
+        self._relations = Relations({})
 
     def read(self) -> List[Dict[str, Any]]:
         """Raises LabError naming the domains that don't exist."""
@@ -211,6 +262,7 @@ class Reader:
                 "no domain %s on %s: correct 'names', or leave them out for all domains"
                 % (", ".join("'%s'" % name for name in missing), self._connection.getURI())
             )
+        self._relations = Relations(scan(self._connection))
         wanted = sorted(known if names is None else set(names))
         found = [self._describe(known[name]) for name in wanted]
         owner = self._params["owner"]
@@ -244,6 +296,7 @@ class Reader:
             "boot": facts.boot_order(definition),
             "interfaces": facts.interfaces(definition, ET.fromstring(live)),
             "disks": facts.disks(definition),
+            **self._relations.of(domain.UUIDString()),
         }
         if self._params["xml"]:
             result["xml"] = text

@@ -252,7 +252,7 @@ def test_ignore_is_no_failure() -> None:
 def test_a_master_that_does_not_start_takes_its_dependencies_back() -> None:
     report, calls = carried(graph(B, replace(C, on_failure="keep")), {}, d.start("A"), "A")
     assert calls == ["B:start", "C:start", "B:undo"]
-    assert report.error("A") == "could not start domain 'A': no memory; stopped again: 'B'"
+    assert report.error("A") == "no memory; stopped again: 'B'"
 
 
 def test_a_dependency_that_can_not_be_paused_holds_up_no_other() -> None:

@@ -43,10 +43,12 @@ class Report:
     """Failures of dependencies with on_failure=ignore."""
 
     def error(self, master: str) -> str:
-        """What to tell of the failures; empty where there are none."""
+        """What to tell of the failures; empty where there are none. The reason of the master's own names it itself."""
         if not self.failures:
             return ""
-        text = "; ".join(str(failure) for failure in self.failures)
+        text = "; ".join(
+            failure.reason if failure.action.dependency is None else str(failure) for failure in self.failures
+        )
         names = ["'%s'" % action.name for action in self.undone if action.name != master]
         if any(failure.action.dependency is not None for failure in self.failures):
             text = "domain '%s' depends on others: %s" % (master, text)

@@ -267,24 +267,23 @@ def group_of(connection: Any, domain: Any, lowering: bool = True, config: bool =
     for among all domains, which takes half a millisecond for each.
     """
     dependencies = dependencies_of(domain, config)
+    return group_for(connection, domain.UUIDString(), domain.name(), dependencies, lowering)
+
+
+def group_for(
+    connection: Any, key: str, name: str, dependencies: Tuple[Dependency, ...], lowering: bool = True
+) -> Optional[Group]:
+    """The same for a domain with a UUID and a name that may not be there yet."""
     if not dependencies:
         return None
-    if lowering and any(one.shared == "running" for one in dependencies):
-        domains = scan(connection)
-    else:
-        domains = {}
-    seen = domains.get(domain.UUIDString())
-    key = domain.UUIDString()
-    if seen is not None:
-        domains[key] = replace(seen, dependencies=dependencies)
-    graph = graph_of(domains)
-    if seen is None:
-        graph.add(key, domain.name(), tuple(_with_identity(connection, one) for one in dependencies))
+    shared = lowering and any(one.shared == "running" for one in dependencies)
+    graph = graph_of(scan(connection)) if shared else Graph()
+    graph.add(key, name, tuple(_with_identity(connection, one) for one in dependencies))
     return Group(connection, graph, key)
 
 
 def _with_identity(connection: Any, dependency: Dependency) -> Dependency:
-    if dependency.uuid is not None:
-        return dependency
     domain = find(connection, dependency)
-    return dependency if domain is None else replace(dependency, uuid=domain.UUIDString())
+    if domain is None:
+        return dependency
+    return replace(dependency, uuid=domain.UUIDString(), name=domain.name())

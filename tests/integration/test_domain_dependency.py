@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dependencies through the modules, against real libvirtd and QEMU. No daemon runs: the modules act by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig.controller import Controller
+from rig.libvirtd import Libvirtd, tiny_domain
+
+NAMES = ("dep-a", "dep-b", "dep-c", "dep-m")
+BROKEN = "<disk type='file' device='disk'><source file='/no/such/image'/><target dev='vda' bus='virtio'/></disk>"
+
+
+@pytest.fixture(scope="module")
+def controller(libvirtd: Libvirtd, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    return Controller(tmp_path_factory.mktemp("controller"), libvirtd)
+
+
+@pytest.fixture(autouse=True)
+def domains(libvirtd: Libvirtd) -> Iterator[None]:
+    libvirtd.define(*(tiny_domain(name) for name in NAMES))
+    yield
+    for name in NAMES:
+        libvirtd.remove(name)
+
+
+def declare(**options: Any) -> dict[str, Any]:
+    return {"baremetal.lab.domain_dependency": {"name": "dep-a", **options}}
+
+
+def state(name: str, wanted: str, **options: Any) -> dict[str, Any]:
+    return {"baremetal.lab.domain": {"name": name, "state": wanted, **options}}
+
+
+def states(libvirtd: Libvirtd, *names: str) -> list[str]:
+    return [libvirtd.virsh("domstate", name) for name in names]
+
+
+def test_declaring_is_idempotent_and_check_mode_and_diff_tell_the_truth(controller: Controller) -> None:
+    libvirtd = controller.libvirtd
+    libvirtd.virsh("start", "dep-a")
+    both = [{"name": "dep-b", "order": "after"}, {"name": "dep-c"}]
+    would, did, again, more, exact, gone, twice = controller.results(
+        {**declare(dependencies=both), "check_mode": True, "diff": True},
+        {**declare(dependencies=both), "diff": True},
+        declare(dependencies=both),
+        declare(dependencies=[{"name": "dep-b", "shared": "any"}]),
+        {**declare(dependencies=[{"name": "dep-c"}], exclusive=True), "diff": True},
+        declare(state="absent"),
+        declare(state="absent"),
+    )
+    assert would["diff"] == did["diff"]
+    assert did["domains"][0]["actions"] == ["set-metadata", "set-live-metadata"]
+    assert did["diff"][0]["before"] == ""
+    assert "dep-b: " in did["diff"][0]["after"]
+    assert not again["changed"]
+    assert [(one["name"], one["shared"]) for one in more["domains"][0]["dependencies"]] == [
+        ("dep-c", "running"),
+        ("dep-b", "any"),
+    ]
+    assert exact["changed"]
+    assert "dep-b" in exact["diff"][0]["before"]
+    assert "dep-b" not in exact["diff"][0]["after"]
+    assert gone["changed"]
+    assert not twice["changed"]
+
+
+def test_the_rules_name_the_domains(controller: Controller, tmp_path: Path) -> None:
+    results = controller.results(
+        declare(dependencies=[{"name": "dep-a"}]),
+        declare(dependencies=[{"name": "dep-nowhere"}]),
+        declare(dependencies=[{"file": "/no/such/file.xml"}]),
+        declare(dependencies=[{"name": "dep-b"}]),
+        {"baremetal.lab.domain_dependency": {"name": "dep-b", "dependencies": [{"name": "dep-c"}]}},
+        {"baremetal.lab.domain_dependency": {"name": "dep-m", "dependencies": [{"name": "dep-a"}]}},
+    )
+    said = [result.get("msg", "") for result in results]
+    assert "domain 'dep-a' can't depend on itself" in said[0]
+    assert "there is no domain 'dep-nowhere'" in said[1]
+    assert "'dep-a' depends on the file '/no/such/file.xml'" in said[2]
+    assert said[3] == ""
+    assert "domain 'dep-b' can't have dependencies, for 'dep-a' depends on it" in said[4]
+    assert "domain 'dep-m' can't depend on 'dep-a', which itself depends on 'dep-b'" in said[5]
+
+
+def test_the_group_acts_in_order_and_is_reported(controller: Controller) -> None:
+    _declared, would, up, again, paused, info, off, still = controller.results(
+        declare(dependencies=[{"name": "dep-b"}, {"name": "dep-c", "order": "after"}]),
+        {**state("dep-a", "running"), "check_mode": True},
+        state("dep-a", "running"),
+        state("dep-a", "running"),
+        state("dep-a", "paused"),
+        {"baremetal.lab.domain_info": {"names": ["dep-a", "dep-b"]}},
+        state("dep-a", "destroyed"),
+        state("dep-a", "destroyed"),
+    )
+    started = [
+        {"name": "dep-b", "actions": ["start"], "error": None},
+        {"name": "dep-c", "actions": ["start"], "error": None},
+    ]
+    assert would["domains"][0]["dependencies"] == up["domains"][0]["dependencies"] == started
+    assert up["domains"][0]["actions"] == ["start"]
+    assert not again["changed"]
+    assert [one["actions"] for one in paused["domains"][0]["dependencies"]] == [["suspend"], ["suspend"]]
+    master, slave = info["domains"]
+    assert [(one["name"], one["state"], one["order"]) for one in master["dependencies"]] == [
+        ("dep-b", "paused", "before"),
+        ("dep-c", "paused", "after"),
+    ]
+    assert [(one["name"], one["state"]) for one in slave["dependents"]] == [("dep-a", "paused")]
+    assert [one["actions"] for one in off["domains"][0]["dependencies"]] == [["destroy"], ["destroy"]]
+    assert not still["changed"]
+    assert states(controller.libvirtd, "dep-a", "dep-b", "dep-c") == ["shut off"] * 3
+
+
+def test_a_shared_dependency_stays_for_its_other_master(controller: Controller) -> None:
+    share = {"baremetal.lab.domain_dependency": {"name": "dep-m", "dependencies": [{"name": "dep-b"}]}}
+    controller.results(
+        declare(dependencies=[{"name": "dep-b"}]), share, state("dep-a", "running"), state("dep-m", "running"),
+        state("dep-a", "destroyed"),
+    )  # fmt: skip
+    assert states(controller.libvirtd, "dep-a", "dep-b", "dep-m") == ["shut off", "running", "running"]
+    controller.results(state("dep-m", "destroyed"))
+    assert states(controller.libvirtd, "dep-b", "dep-m") == ["shut off", "shut off"]
+
+
+def test_a_dependency_that_does_not_start_takes_the_start_back(controller: Controller) -> None:
+    libvirtd = controller.libvirtd
+    libvirtd.remove("dep-c")
+    libvirtd.define(tiny_domain("dep-c", devices=BROKEN))
+    _declared, failed = controller.results(
+        declare(dependencies=[{"name": "dep-b"}, {"name": "dep-c", "order": "after"}]), state("dep-a", "running")
+    )
+    assert "could not start domain 'dep-c'" in failed["msg"]
+    assert "/no/such/image" in failed["msg"]
+    assert failed["domains"][0]["dependencies"][0]["actions"] == ["start", "destroy"]
+    assert states(libvirtd, "dep-a", "dep-b", "dep-c") == ["shut off"] * 3
+    _kept, kept = controller.results(
+        declare(dependencies=[{"name": "dep-c", "on_failure": "keep"}]), state("dep-a", "running")
+    )
+    assert kept["failed"]
+    assert states(libvirtd, "dep-a", "dep-b", "dep-c") == ["running", "running", "shut off"]
+
+
+def test_virsh_create_of_the_seed(controller: Controller, tmp_path: Path) -> None:
+    """Two transient domains from two files, the first of which names the second."""
+    libvirtd = controller.libvirtd
+    libvirtd.remove("dep-a")
+    libvirtd.remove("dep-b")
+    path = tmp_path / "domainB.xml"
+    path.write_text(tiny_domain("dep-b"))
+    seed = f"<domaindependency>\n  {path}\n</domaindependency>"
+    xml = tiny_domain("dep-a", devices=seed)
+    made, again, off = controller.results(
+        state("dep-a", "running", xml=xml, transient=True),
+        state("dep-a", "running", xml=xml, transient=True),
+        state("dep-a", "destroyed"),
+    )
+    assert made["domains"][0]["actions"] == ["start"], made
+    assert made["domains"][0]["dependencies"] == [{"name": "dep-b", "actions": ["start"], "error": None}]
+    assert not again["changed"], again
+    assert off["domains"][0]["state"] == "absent"
+    assert not {"dep-a", "dep-b"} & set(libvirtd.virsh("list", "--all", "--name").split())
+
+
+def test_a_declaration_survives_a_redefine_and_a_restart_of_libvirtd(own_libvirtd: Libvirtd, tmp_path: Path) -> None:
+    with own_libvirtd as libvirtd:
+        libvirtd.define(tiny_domain("dep-a"), tiny_domain("dep-b"))
+        controller = Controller(tmp_path, libvirtd)
+        xml = tiny_domain("dep-a", uuid=libvirtd.virsh("domuuid", "dep-a"), memory_mib=48)
+        controller.results(declare(dependencies=[{"name": "dep-b"}]), state("dep-a", "running"))
+        redefined = controller.domain(xml=xml)
+        assert redefined["domains"][0]["actions"] == ["define"]
+        libvirtd.kill()
+        libvirtd.start()
+        (info,) = controller.results({"baremetal.lab.domain_info": {"names": ["dep-a"]}})
+        assert [one["name"] for one in info["domains"][0]["dependencies"]] == ["dep-b"]
+        assert "dep-b" in libvirtd.virsh("dumpxml", "--inactive", "dep-a")
