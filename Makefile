@@ -47,7 +47,7 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types sanity cores build publish-check unit integration bench
+.PHONY: test lint types sanity cores build publish-check unit integration bench soak
 # pytest comes last, once, so that its summary closes the output.
 test: lint types sanity cores build publish-check ## all checks and tests
 	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
@@ -89,6 +89,9 @@ integration: $(STAMPS)/test ## integration tests, with real libvirtd and QEMU (a
 
 bench: $(STAMPS)/test $(STAMPS)/bench ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
 	PYTHONPATH=tests python -m benchmarks $(ARGS)
+
+soak: $(STAMPS)/test ## 200 BMCs under clients for two times ten minutes, the second with faults (as root; --quick)
+	PYTHONPATH=tests python -m soak $(ARGS)
 
 # --- Setting up ------------------------------------------------------------------------------------------------------
 
