@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Any, Awaitable, Callable, Dict, Optional, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Dict, NamedTuple, Optional, Tuple, TypeVar
 
 from vbmcd.commands.boot import BootOptions
 from vbmcd.commands.codes import Code
@@ -107,9 +107,8 @@ class Bmc:
         self._parts.clear()
 
 
-@dataclass(frozen=True)
-class Context:
-    """Who asks which BMC. `session` is None before a login."""
+class Context(NamedTuple):
+    """Who asks which BMC. `session` is None before a login. A tuple, as one is made for each command."""
 
     bmc: Bmc
     session: Optional[Session]

@@ -99,7 +99,8 @@ class CommandTable:
 async def run(command: Command, context: Context, data: bytes) -> bytes:
     """Completion code and data of `command`. Whatever fails becomes a code; only bugs raise."""
     try:
-        require(context, command.privilege)
+        if command.privilege is not None:
+            require(context, command.privilege)
         request = command.parse(data)
     except CommandError as error:
         if error.code == Code.INSUFFICIENT_PRIVILEGE:
@@ -125,10 +126,8 @@ def _audit_denied(command: Command, context: Context, data: bytes) -> None:
         context.audit(command.audit, str(command.parse(data)), Code.INSUFFICIENT_PRIVILEGE, "")
 
 
-def require(context: Context, privilege: Optional[Privilege]) -> None:
+def require(context: Context, privilege: Privilege) -> None:
     """Raises D4h unless the session's present privilege reaches `privilege` (5.2, 6.8)."""
-    if privilege is None:
-        return
     if context.session is None or context.session.privilege < privilege:
         raise CommandError(Code.INSUFFICIENT_PRIVILEGE)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 import os
 from dataclasses import dataclass, replace
-from typing import Callable, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from vbmcd.config import DEFAULT_CIPHER_SUITES, MAX_PASSWORD, Privilege, User
 from vbmcd.rmcp import packet
@@ -43,9 +43,8 @@ LOGIN_DATAGRAMS = 4
 """What a login takes: Get Channel Authentication Capabilities, Open Session, RAKP 1 and RAKP 3."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """An IPMI message to carry out; `session` is None before a login."""
+class Request(NamedTuple):
+    """An IPMI message to carry out; `session` is None before a login. A tuple, as one is made for each datagram."""
 
     message: Message
     session: Optional[Session]

@@ -39,20 +39,15 @@ class Message(NamedTuple):
             raise Malformed("IPMI message is cut short")
         if sum(raw[:3]) & 0xFF or sum(raw[3:]) & 0xFF:
             raise Malformed("IPMI message has a wrong checksum")
-        if raw[0] != BMC_ADDRESS:
+        address, netfn_lun, _checksum, requester, sequence_lun, command = raw[:6]
+        if address != BMC_ADDRESS:
             raise Malformed("IPMI message is not for the BMC")
-        return cls(
-            netfn=raw[1] >> 2,
-            lun=raw[1] & 3,
-            command=raw[5],
-            data=raw[6:-1],
-            requester=raw[3],
-            requester_lun=raw[4] & 3,
-            sequence=raw[4] >> 2,
-        )
+        return cls(netfn_lun >> 2, netfn_lun & 3, command, raw[6:-1], requester, sequence_lun & 3, sequence_lun >> 2)
 
     def reply(self, answer: bytes) -> bytes:
         """The response message: net function with its low bit set; `answer` is code and data."""
-        head = bytes((self.requester, (self.netfn | 1) << 2 | self.requester_lun))
-        body = bytes((BMC_ADDRESS, self.sequence << 2 | self.lun, self.command)) + answer
-        return head + bytes((checksum(head),)) + body + bytes((checksum(body),))
+        netfn_lun, sequence_lun = (self.netfn | 1) << 2 | self.requester_lun, self.sequence << 2 | self.lun
+        first = -(self.requester + netfn_lun) & 0xFF
+        second = -(BMC_ADDRESS + sequence_lun + self.command + sum(answer)) & 0xFF
+        head = bytes((self.requester, netfn_lun, first, BMC_ADDRESS, sequence_lun, self.command))
+        return head + answer + bytes((second,))

@@ -40,6 +40,8 @@ _PLUS_CLASS = bytes((RMCP_IPMI[3], AUTH_RMCP_PLUS))
 _NO_SESSION = bytes(4)
 _V15 = struct.Struct("<BIIB")
 _PLUS = struct.Struct("<BBIIH")
+_PLUS_START = SESSION_OFFSET + _PLUS.size
+_FLAGS = ENCRYPTED | AUTHENTICATED
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,11 @@ def _parse_sessionless(datagram: bytes) -> SessionlessMessage:
 
 def parse_plus(datagram: bytes) -> PlusHeader:
     """The same for what is RMCP+ as far as names_session() looks."""
-    start = SESSION_OFFSET + _PLUS.size
+    start = _PLUS_START
     if len(datagram) < start:
         raise Malformed("RMCP+ header is cut short")
     _auth, kind, session_id, sequence, length = _PLUS.unpack_from(datagram, SESSION_OFFSET)
     end = start + length
     if len(datagram) < end:
         raise Malformed("RMCP+ payload is cut short")
-    return PlusHeader(
-        kind=kind & 0x3F,
-        flags=kind & (ENCRYPTED | AUTHENTICATED),
-        session_id=session_id,
-        sequence=sequence,
-        payload=datagram[start:end],
-        trailer=datagram[end:],
-    )
+    return PlusHeader(kind & 0x3F, kind & _FLAGS, session_id, sequence, datagram[start:end], datagram[end:])

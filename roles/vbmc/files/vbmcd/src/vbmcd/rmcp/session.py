@@ -21,10 +21,14 @@ from vbmcd.rmcp.packet import AUTHENTICATED, ENCRYPTED, SESSION_OFFSET, PlusHead
 from vbmcd.rmcp.suites import MD5_128, CipherSuite
 
 BLOCK = 16
+_ZEROS = bytes(BLOCK)
 NEXT_HEADER = 0x07
 WINDOW = 16
 """How far a sequence number may be ahead of, or behind, the highest one seen (6.12.13)."""
+_WINDOW_BITS = (1 << WINDOW) - 1
 _HASHES = {"sha1": SHA1(), "md5": MD5(), "sha256": SHA256()}  # noqa: S303 - suites that somebody asked for
+_TRAILERS = [b"\xff" * (-(size + 2) % 4) + bytes((-(size + 2) % 4, NEXT_HEADER)) for size in range(4)]
+"""Pads what the code covers to a multiple of 4 bytes (13.6, integrity pad): by its size modulo 4."""
 _PADS = [bytes(range(1, size + 1)) + bytes((size,)) for size in range(BLOCK)]
 
 
@@ -41,7 +45,7 @@ class SequenceWindow:
         ahead = (sequence - self._highest) & 0xFFFFFFFF
         if 0 < ahead <= WINDOW:
             self._highest = sequence
-            self._seen = (self._seen << ahead | 1) & ((1 << WINDOW) - 1)
+            self._seen = (self._seen << ahead | 1) & _WINDOW_BITS
             return True
         behind = -ahead & 0xFFFFFFFF
         if behind >= WINDOW or self._seen >> behind & 1:
@@ -110,7 +114,6 @@ class Session:
         # Kept as Hmac's context is.
         cipher = Cipher(algorithms.AES(aes_key), modes.CBC(random(BLOCK)))
         self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
-        self._random = random
         self._window = SequenceWindow()
         self._outbound = 0
 
@@ -140,9 +143,7 @@ class Session:
         packet = encode_plus(kind | self._flags, self.console_id, self._outbound, body)
         if not self._code_size:
             return packet
-        # Pad so that what the code covers is a multiple of 4 bytes (13.6, integrity pad).
-        pad = -(len(packet) - SESSION_OFFSET + 2) % 4
-        packet += b"\xff" * pad + bytes((pad, NEXT_HEADER))
+        packet += _TRAILERS[(len(packet) - SESSION_OFFSET) % 4]
         return packet + self._code(packet[SESSION_OFFSET:])
 
     def _verify(self, datagram: bytes, trailer: bytes) -> None:
@@ -164,7 +165,7 @@ class Session:
         return plain[: -pad - 1]
 
     def _encrypt(self, payload: bytes) -> bytes:
-        # In an encryptor that goes on from the packet before, a block of random bytes becomes a block that
-        # nobody can foretell, and stands before the first one of the payload: an IV as 13.29.1 wants it.
-        padded = payload + _PADS[-(len(payload) + 1) % BLOCK]
-        return self._encryptor.update(self._random(BLOCK) + padded)
+        # In an encryptor that goes on from the packet before, a block of zeros becomes the last block of that packet,
+        # encrypted: nobody without the key can foretell it, and it stands before the first block of the payload. So
+        # it is an IV as 13.29.1 wants it (NIST SP 800-38A, appendix C: a nonce, encrypted with the same key).
+        return self._encryptor.update(_ZEROS + payload + _PADS[-(len(payload) + 1) % BLOCK])

@@ -43,6 +43,7 @@ class Endpoint:
         """Answered since the start, for the worker's counters."""
         self._sock = sock
         self._loop = loop
+        self._stopped = False
         self._running = Background()
         self._strangers = Background()
         self._repeats = Repeats()
@@ -51,6 +52,7 @@ class Endpoint:
 
     def stop(self) -> None:
         """Stop listening. Commands that run go on, and their answers are dropped."""
+        self._stopped = True
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         self.bmc.stop()
@@ -100,24 +102,24 @@ class Endpoint:
 
     def _transmit(self, session: Session, kind: int, payload: bytes) -> None:
         """Send what nobody asked for: to where the session's console was last."""
-        if session.peer is not None and self._sock.fileno() >= 0:
+        if session.peer is not None and not self._stopped:
             self._sock.send(session.seal(kind, payload), session.peer)
 
     def _request(self, request: Request, peer: Peer) -> None:
-        message = request.message
-        if request.session is not None:
-            request.session.peer = peer
+        message, session, _plus = request
         table = TABLES.get(message.netfn)
         command = table.find(message.command) if table else None
+        if session is None:
+            running, limit = self._strangers, MAX_STRANGERS
+        else:
+            running, limit = self._running, MAX_RUNNING
+            session.peer = peer
         if command is None or message.lun:
             self._answer(request, peer, bytes((Code.INVALID_FOR_LUN if command else Code.INVALID_COMMAND,)))
             return
-        kept = command.changes and request.session is not None
+        kept = command.changes and session is not None
         if kept and self._answer_repeat(request, peer):
             return
-        running, limit = (
-            (self._running, MAX_RUNNING) if request.session is not None else (self._strangers, MAX_STRANGERS)
-        )
         if len(running) >= limit:
             self._answer(request, peer, bytes((Code.NODE_BUSY,)))
             return
@@ -153,5 +155,5 @@ class Endpoint:
 
     def _answer(self, request: Request, peer: Peer, answer: bytes) -> None:
         self.commands += 1
-        if self._sock.fileno() >= 0:
+        if not self._stopped:
             self._sock.send(request.reply(answer), peer)

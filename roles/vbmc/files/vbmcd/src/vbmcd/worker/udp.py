@@ -28,12 +28,9 @@ class Peer(NamedTuple):
 
     address: Any
     """The socket module's own address tuple, with an IPv6 scope where there is one."""
+    source: Tuple[str, int]
+    """Host and port; the host as IPv4 where it is."""
     ancillary: Optional[Ancillary] = None
-
-    @property
-    def source(self) -> Tuple[str, int]:
-        host: str = self.address[0]
-        return (host[7:] if host.startswith("::ffff:") else host, self.address[1])
 
 
 class UdpSocket:
@@ -41,8 +38,9 @@ class UdpSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._v6 = sock.family == socket.AF_INET6
         self._wildcard = sock.getsockname()[0] in ("::", "0.0.0.0")  # noqa: S104 - a comparison
-        if self._wildcard and sock.family == socket.AF_INET6:
+        if self._wildcard and self._v6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
         elif self._wildcard:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
@@ -58,14 +56,14 @@ class UdpSocket:
         try:
             if not self._wildcard:
                 data, address = self._sock.recvfrom(MAX_DATAGRAM)
-                return data, Peer(address)
+                return data, Peer(address, _source(address) if self._v6 else address)
             data, ancillary, _flags, address = self._sock.recvmsg(MAX_DATAGRAM, _ANCILLARY)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
             # An ICMP error of an earlier reply (udp(7)): nothing to do with this BMC's clients.
             return None
-        return data, Peer(address, [_reply_from(item) for item in ancillary])
+        return data, Peer(address, _source(address), [_reply_from(item) for item in ancillary])
 
     def send(self, data: bytes, peer: Peer) -> None:
         """Send, or drop when the kernel has no room or the peer is gone: clients ask again."""
@@ -76,6 +74,11 @@ class UdpSocket:
                 self._sock.sendmsg([data], peer.ancillary, 0, peer.address)
         except OSError:
             return
+
+
+def _source(address: Any) -> Tuple[str, int]:
+    host: str = address[0]
+    return (host[7:] if host.startswith("::ffff:") else host, address[1])
 
 
 def _reply_from(item: Tuple[int, int, bytes]) -> Tuple[int, int, bytes]:
