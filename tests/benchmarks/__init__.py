@@ -4,6 +4,7 @@
 """Benchmarks: vbmcd beside VirtualBMC and ipmi_sim, in one run on one machine (`make bench`).
 
 ``servers`` starts what is measured, ``console`` and ``clients`` are the IPMI client that asks, ``processes`` reads
-what the kernel knows of memory and CPU, ``scenarios`` puts these together, ``task`` measures the Ansible module,
+what the kernel knows of memory and CPU, ``scenarios`` puts these together, ``load`` and ``throughput`` do the same
+for servers that are busy, ``task`` measures the Ansible module,
 ``report`` prints and stores. docs/benchmarks.md says how to read the figures. Imports nothing of the product.
 """

@@ -11,17 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import report, throughput
 from benchmarks.scenarios import Case, commands, footprint
-from benchmarks.servers import CHECKOUT, IpmiSim, Server, Vbmcd, VirtualBmc, domain
+from benchmarks.servers import CHECKOUT, DOMAINS, IpmiSim, Server, Vbmcd, VirtualBmc, domain
 from benchmarks.task import vbmc_task
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
 
+PARTS = ("footprints", "commands", "busy", "task")
 RESULT = CHECKOUT / ".cache/bench/result.json"
 
 
@@ -34,17 +35,26 @@ class Size:
     virtualbmc: tuple[int, ...]
     crowd: int
     """BMCs for the cost of a command among many."""
+    busy: tuple[int, ...]
+    """Numbers of BMCs that are busy all at once."""
     task: int
     commands: int
     rounds: int
+    paced_seconds: float = 3.0
 
     @property
     def domains(self) -> int:
-        return max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task)
+        return min(max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task), DOMAINS)
 
 
-FULL = Size((1, 100, 200, 1000), (1, 100, 200, 1000), (1, 100, 200), crowd=1000, task=200, commands=5000, rounds=5)
-QUICK = Size((1, 50), (1, 50), (1, 10), crowd=50, task=50, commands=1000, rounds=3)
+FULL = Size(
+    auto=(1, 100, 200, 1000, 4000), instance=(1, 100, 200, 1000), virtualbmc=(1, 100, 200),
+    crowd=1000, busy=(1000, 4000), task=200, commands=5000, rounds=5,
+)  # fmt: skip
+QUICK = Size(
+    auto=(1, 50), instance=(1, 50), virtualbmc=(1, 10),
+    crowd=50, busy=(20, 50), task=50, commands=1000, rounds=3, paced_seconds=0.5,
+)  # fmt: skip
 
 
 class Bench:
@@ -80,23 +90,52 @@ class Bench:
         return server
 
 
-def run(size: Size, folder: Path, libvirtd: Libvirtd) -> report.Results:
+def run(size: Size, folder: Path, libvirtd: Libvirtd, parts: Collection[str]) -> report.Results:
     results, began = report.Results(report.machine()), time.monotonic()
     bench = Bench(folder, libvirtd)
     say(f"defining {size.domains} domains")
     bench.define(size.domains)
-    for server in every_server(size, bench):
+    for server in every_server(size, bench) if "footprints" in parts else ():
         say(f"footprint of {server.name} with {server.count} BMCs")
         # A start of many processes takes long, and its time varies little.
         heavy = server.count >= 200 and not server.name.endswith("auto")
         results.footprints.append(footprint(server, 1 if heavy else 3))
-    for cases in comparisons(size, bench):
+    for cases in comparisons(size, bench) if "commands" in parts else ():
         say(f"commands to {', '.join(dict.fromkeys(f'{c.server.name} ({c.server.count})' for c in cases))}")
         results.commands += commands(cases, libvirtd.pid, size.rounds)
-    say(f"a vbmc task with {size.task} BMCs")
-    results.task = vbmc_task(size.task, folder, libvirtd.uri, 3)
+    if "busy" in parts:
+        busy_servers(size, bench, results)
+    if "task" in parts:
+        say(f"a vbmc task with {size.task} BMCs")
+        results.task = vbmc_task(size.task, folder, libvirtd.uri, 3)
     results.minutes = (time.monotonic() - began) / 60
     return results
+
+
+def busy_servers(size: Size, bench: Bench, results: report.Results) -> None:
+    """All that ``throughput`` measures, into `results`. ipmi_sim comes first where there is one."""
+    sim, alone, few = bench.ipmi_sim(), bench.vbmcd(1, "1"), bench.vbmcd(size.busy[0] // 10, "1")
+    for sessions in (1, 3):
+        say(f"{sessions} busy sessions with one BMC")
+        cases = [
+            Case(sim, sessions, 3, size.commands),
+            *(Case(alone, sessions, suite, size.commands) for suite in (3, 17)),
+        ]
+        results.busy += throughput.busy(cases, size.rounds)
+    say(f"a busy session with each of {size.busy} BMCs")
+    many = [bench.vbmcd(count, "1") for count in size.busy]
+    commands = max(4 * size.commands, size.busy[-1])
+    results.busy += throughput.busy([Case(one, one.count, suite, commands) for suite in (3, 17) for one in many], 3)
+    # Not VirtualBMC: a console that gets the port of an earlier one is answered in the keys of that one's session.
+    say("logins, latency, memory of sessions")
+    for server, suites in ((sim, (3,)), (few, (3, 17))):
+        with server:
+            throughput.ready(server)
+            results.set_ups += [throughput.set_ups(server, size.commands // 10, suite, 3) for suite in suites]
+            if server is not few:
+                continue
+            results.latencies += [throughput.latency(few, size.paced_seconds, suite) for suite in suites]
+            results.session_memory = throughput.session_memory(few, 10)
 
 
 def every_server(size: Size, bench: Bench) -> Iterator[Server]:
@@ -142,11 +181,13 @@ def say(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description="vbmcd beside VirtualBMC and ipmi_sim.")
     parser.add_argument("--quick", action="store_true", help="small numbers: whether it runs, not how fast things are")
-    size = QUICK if parser.parse_args().quick else FULL
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part, which may be given several times")
+    options = parser.parse_args()
+    size = QUICK if options.quick else FULL
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Libvirtd() as libvirtd:
-        results = run(size, Path(folder), libvirtd)
+        results = run(size, Path(folder), libvirtd, options.only or PARTS)
     report.store(results, RESULT)
     print(report.show(results))
     print(f"\n{RESULT.relative_to(CHECKOUT)} has all figures")

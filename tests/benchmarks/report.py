@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.scenarios import CommandCost, Footprint
 from benchmarks.task import TaskTimes
+from benchmarks.throughput import RATE, BusyCost, Latency, SessionMemory, SetUpCost
 
 
 @dataclass
@@ -24,6 +25,10 @@ class Results:
     machine: dict[str, str]
     footprints: list[Footprint] = field(default_factory=list)
     commands: list[CommandCost] = field(default_factory=list)
+    busy: list[BusyCost] = field(default_factory=list)
+    set_ups: list[SetUpCost] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
+    session_memory: SessionMemory | None = None
     task: TaskTimes | None = None
     minutes: float = 0.0
 
@@ -91,6 +96,52 @@ def commands(measured: Sequence[CommandCost]) -> str:
     return table(head.split(", "), rows)
 
 
+def busy(measured: Sequence[BusyCost]) -> str:
+    head = "server, BMCs, busy sessions, suite, CPU us, times the first, commands/s"
+    rows = [
+        [
+            one.server, str(one.bmcs), str(one.sessions), str(one.suite), f"{one.cpu:.1f}", f"{one.ratio:.2f}",
+            f"{one.rate:.0f}",
+        ]
+        for one in measured
+    ]  # fmt: skip
+    return table(head.split(", "), rows)
+
+
+def set_ups(measured: Sequence[SetUpCost]) -> str:
+    rows = [[one.server, str(one.suite), f"{one.cpu:.0f}", f"{one.rate:.0f}"] for one in measured]
+    return table(["server", "suite", "CPU us a login and logout", "a second"], rows)
+
+
+def latencies(measured: Sequence[Latency]) -> str:
+    rows = [[one.server, str(one.bmcs), str(one.suite), f"{one.p50:.0f}", f"{one.p99:.0f}"] for one in measured]
+    return table(["server", "BMCs", "suite", f"p50 us at {RATE}/s", "p99 us"], rows)
+
+
+def busy_targets(results: Results) -> list[Target]:
+    """Of the servers under load. CPU counts: a second of one core, divided by what the target wants of it."""
+
+    def worst(sessions: int, what: str) -> float | None:
+        found = [getattr(one, what) for one in results.busy if one.sessions == sessions and "vbmcd" in one.server]
+        return max(found, default=None)
+
+    thousand, more = worst(1000, "cpu"), worst(4000, "cpu")
+    auto = {one.bmcs: one.pss for one in results.footprints if one.server.endswith("auto")}
+    many = max(auto, default=0)
+    idle = (auto[many] - auto[1]) * 1024 / (many - 1) if many > 1 and 1 in auto else None
+    logins = [one.cpu for one in results.set_ups if one.suite == 17]
+    slow = [one.p99 / 1000 for one in results.latencies]
+    return [
+        Target("one busy session: CPU a command, times ipmi_sim's", 2, worst(1, "ratio")),
+        Target("three busy sessions: the same", 2.5, worst(3, "ratio")),
+        Target("1,000 busy BMCs: us of CPU a command (15,000/s on a core)", 66.7, thousand),
+        Target("4,000 busy BMCs: the same, times that with 1,000", 1.1, more / thousand if more and thousand else None),
+        Target("p99 at 5,000 commands/s: ms", 1, max(slow, default=None)),
+        Target("a session set up with suite 17: us of CPU (1,000/s on a core)", 1000, max(logins, default=None)),
+        Target("KiB PSS an idle BMC beyond the first", 20, idle),
+    ]
+
+
 def targets(results: Results) -> list[Target]:
     auto = {one.bmcs: one for one in results.footprints if one.server.endswith("auto")}
     single = {one.bmcs: one for one in results.footprints if one.server.endswith("instance")}
@@ -116,14 +167,19 @@ def targets(results: Results) -> list[Target]:
 def show(results: Results) -> str:
     parts = [
         ", ".join(f"{name}: {value}" for name, value in results.machine.items()) + f"; {results.minutes:.1f} minutes",
-        footprints(results.footprints),
-        commands(results.commands),
+        footprints(results.footprints) if results.footprints else "",
+        commands(results.commands) if results.commands else "",
     ]
+    if results.busy:
+        parts += [busy(results.busy), set_ups(results.set_ups), latencies(results.latencies)]
+    if memory := results.session_memory:
+        parts.append(f"{memory.server}: {memory.each:.1f} KiB for each of {memory.sessions} sessions")
     if task := results.task:
         times = [[str(task.bmcs), f"{task.converge:.2f}", f"{task.unchanged:.2f}", f"{task.purge:.2f}"]]
         parts.append(table(["BMCs in one vbmc task", "converge s", "unchanged s", "purge s"], times))
-    parts.append(table(["target", "at most", "measured", ""], [target.row() for target in targets(results)]))
-    return "\n\n".join(parts)
+    rows = [one.row() for one in [*targets(results), *busy_targets(results)]]
+    parts.append(table(["target", "at most", "measured", ""], rows))
+    return "\n\n".join(part for part in parts if part)
 
 
 def store(results: Results, path: Path) -> None:

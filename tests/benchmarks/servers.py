@@ -30,6 +30,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DAEMON = CHECKOUT / "roles/vbmc/files/vbmcd/src"
 VIRTUALBMC = CHECKOUT / ".cache/virtualbmc/bin/vbmcd"
 STOP_SECONDS = 60
+DOMAINS = 1000
+"""BMCs of vbmcd beyond so many share the domains of the first ones."""
+FIRST_PORTS = {"auto": 10000, "instance": 15000, "1": 16000}
+"""Of vbmcd, by its option --workers. All ports are below those that clients get (ip_local_port_range in ip(7))."""
 
 
 def domain(number: int) -> str:
@@ -105,7 +109,7 @@ class Vbmcd(Server):
 
     def __init__(self, count: int, folder: Path, workers: str) -> None:
         self.name = f"vbmcd --workers {workers}"
-        self.first_port = 20000 if workers == "auto" else 22000
+        self.first_port = FIRST_PORTS[workers] + (DOMAINS if count > DOMAINS else 0)
         super().__init__(count, folder)
         self._workers = workers
         self.control = folder / "control.sock"
@@ -121,7 +125,14 @@ class Vbmcd(Server):
     def configure(self, uri: str) -> None:
         """By `vbmc apply`, as its users do."""
         wanted = [
-            {"name": domain(number), "address": ADDRESS, "port": port, "libvirt_uri": uri, "state": "started"}
+            {
+                "name": domain(number),
+                "domain": domain(number % DOMAINS),
+                "address": ADDRESS,
+                "port": port,
+                "libvirt_uri": uri,
+                "state": "started",
+            }
             for number, port in enumerate(self.ports)
         ]
         with self:

@@ -33,11 +33,12 @@ class Memory:
 
     def __init__(self) -> None:
         self.records: dict[int, Record] = {}
-        self._samples = 0
 
     def sample(self, pids: Iterable[int]) -> None:
         for pid in pids:
-            record = self.records.setdefault(pid, Record(Path(f"/proc/{pid}/comm").read_text().strip()))
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            record.resident.append(pages * _PAGE / (1 << 20))
-        self._samples += 1
+            try:
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            except OSError:
+                continue  # killed meanwhile
+            self.records.setdefault(pid, Record(name)).resident.append(pages * _PAGE / (1 << 20))
