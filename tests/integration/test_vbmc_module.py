@@ -5,82 +5,39 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from rig.playbooks import Playbooks
 from rig.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DAEMON = CHECKOUT / "roles/vbmc/files/vbmcd/src"
-TARGETS = CHECKOUT / "tests/integration/targets"
-
-Task = dict[str, Any]
 
 
-@dataclass
-class Controller:
-    """A controller that has this collection, and a daemon on the same machine."""
+class Controller(Playbooks):
+    """A controller on the machine of a daemon: its command and its socket."""
 
-    folder: Path
-    command: Path
-    socket: Path
-
-    def play(self, tasks: list[Task], **variables: object) -> str:
-        """Run a playbook of `tasks`; what ansible-playbook said. Raises AssertionError with it where one fails."""
-        play = {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "module_defaults": {
-                "group/baremetal.lab.lab": {"socket": "{{ vbmc_socket }}", "vbmc_path": "{{ vbmc_path }}"}
-            },
-            "vars": {"vbmc_path": str(self.command), "vbmc_socket": str(self.socket), **variables},
-            "tasks": tasks,
-        }
-        playbook = self.folder / "playbook.json"
-        playbook.write_text(json.dumps([play]))
-        done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", str(playbook)],
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
-                "ANSIBLE_ROLES_PATH": str(TARGETS),
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-                "LC_ALL": "C.UTF-8",
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            text=True,
+    def __init__(self, folder: Path, command: Path, socket: Path) -> None:
+        super().__init__(
+            folder,
+            defaults={"group/baremetal.lab.lab": {"socket": "{{ vbmc_socket }}", "vbmc_path": "{{ vbmc_path }}"}},
+            variables={"vbmc_path": str(command), "vbmc_socket": str(socket)},
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def results(self, *tasks: Task, **variables: object) -> list[dict[str, Any]]:
-        """What each of `tasks` returned."""
-        told = self.folder / "results.json"
-        registered = [{**task, "register": f"result_{index}"} for index, task in enumerate(tasks)]
-        names = ", ".join(f"result_{index}" for index in range(len(tasks)))
-        tell = {"ansible.builtin.copy": {"content": "{{ [" + names + "] | to_json }}", "dest": str(told)}}
-        self.play([*registered, tell], **variables)
-        results: list[dict[str, Any]] = json.loads(told.read_text())
-        return results
+        self.folder = folder
+        self.command = command
+        self.socket = socket
 
 
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
     folder = tmp_path_factory.mktemp("controller")
-    namespace = folder / "ansible_collections/baremetal"
-    namespace.mkdir(parents=True)
-    (namespace / "lab").symlink_to(CHECKOUT)
     command = folder / "vbmc"
     command.write_text(f'#!/bin/sh\nPYTHONPATH={DAEMON} exec {sys.executable} -m vbmcd.cli.app "$@"\n')
     command.chmod(0o755)
