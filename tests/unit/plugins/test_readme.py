@@ -49,10 +49,12 @@ def test_the_table_has_every_module_role_playbook_and_plugin() -> None:
     assert listed == there
 
 
-def test_every_module_is_in_the_action_group_that_it_names() -> None:
-    runtime = yaml.safe_load((CHECKOUT / "meta/runtime.yml").read_text())
-    assert sorted(runtime["action_groups"]["lab"]) == modules()
+def test_every_module_is_in_one_action_group_and_the_readme_tells_which() -> None:
+    groups = yaml.safe_load((CHECKOUT / "meta/runtime.yml").read_text())["action_groups"]
+    assert sorted(name for group in groups.values() for name in group) == modules()
     assert "`baremetal.lab.lab`, for `module_defaults`" in README
+    for name in groups["bmc"]:
+        assert f"`{name}`" in README.partition("`baremetal.lab.lab`")[2].partition("are in `baremetal.lab.bmc`")[0]
 
 
 def test_the_oldest_ansible_core_is_what_the_collection_requires_and_is_tested_with() -> None:

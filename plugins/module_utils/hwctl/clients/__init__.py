@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protocols that a BMC may speak. One more is a file here and a line below."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict
+
+from ..deadline import Deadline
+from ..target import Target
+from .base import Client
+from .ipmi import IpmiClient
+from .redfish import RedfishClient
+
+Opener = Callable[[Target, Deadline], Client]
+
+PROTOCOLS: Dict[str, Opener] = {
+    "ipmi": IpmiClient,
+    "redfish": RedfishClient,
+}
+"""Static, since Ansible ships to a host only what imports reach."""
+
+
+def connect(target: Target, deadline: Deadline) -> Client:
+    """A session with a target's BMC. Raises HwctlError."""
+    return PROTOCOLS[target.protocol](target, deadline)

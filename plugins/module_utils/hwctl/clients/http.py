@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HTTP with JSON for BMCs: one kept connection, TLS by a target's rules, errors as hwctl's.
+
+The standard library's client, since modules run where nothing else is sure to be installed, and since one that streams
+from a file costs no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional
+
+from ..deadline import Deadline
+from ..errors import BadAnswer, HwctlError, TlsFailed, Unreachable
+from ..target import Target
+
+CONNECT_TIMEOUT = 10.0
+ANSWER_TIMEOUT = 30.0
+"""Seconds without a byte, after which a BMC counts as gone."""
+ANSWER_LIMIT = 8 * 1024 * 1024
+"""Bytes of an answer that are read; a BMC's largest ones have a few hundred thousand."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a BMC answered. Names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Dict[str, Any]:
+        """Raises BadAnswer when the body is no JSON object."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise BadAnswer(f"the BMC's answer (HTTP {self.status}) is no JSON object: is it the right port?")
+        return found
+
+
+class HttpClient:
+    """One connection to a target, made when first needed and made anew when the BMC closed it."""
+
+    def __init__(self, target: Target, deadline: Deadline) -> None:
+        self._target = target
+        self._deadline = deadline
+        self._connection: Optional[http.client.HTTPConnection] = None
+        self.headers: Dict[str, str] = {"Accept": "application/json", "OData-Version": "4.0"}
+
+    def request(self, method: str, path: str, document: Optional[Mapping[str, Any]] = None, **more: str) -> Answer:
+        """`more` are headers, with _ for -. Raises Unreachable, TlsFailed, TimedOut or BadAnswer; no HTTP status does.
+
+        A connection that the BMC had closed meanwhile is made anew once, for a request that nothing was sent of.
+        """
+        headers = {**self.headers, **{name.replace("_", "-"): value for name, value in more.items()}}
+        body = None
+        if document is not None:
+            body = json.dumps(document).encode()
+            headers["Content-Type"] = "application/json"
+        self._deadline.check(f"{method} {path}")
+        reused = self._connection is not None
+        try:
+            return self._exchange(method, path, body, headers)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+            self.close()
+            if not reused or method != "GET":
+                raise _gone(error) from None
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise _gone(error) from None
+        try:
+            return self._exchange(method, path, body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise _gone(error) from None
+
+    def close(self) -> None:
+        """Raises nothing."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _exchange(self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str]) -> Answer:
+        connection = self._connected()
+        connection.sock.settimeout(min(ANSWER_TIMEOUT, max(self._deadline.left, 0.001)))
+        connection.request(method, path, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        data = response.read(ANSWER_LIMIT + 1)
+        if len(data) > ANSWER_LIMIT:
+            self.close()
+            raise BadAnswer(f"the BMC's answer to {method} {path} is longer than {ANSWER_LIMIT} bytes")
+        if response.will_close:
+            self.close()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, data)
+
+    def _connected(self) -> http.client.HTTPConnection:
+        if self._connection is not None:
+            return self._connection
+        target, timeout = self._target, min(CONNECT_TIMEOUT, max(self._deadline.left, 0.001))
+        if target.plain_http:
+            connection = http.client.HTTPConnection(target.address, target.port, timeout=timeout)
+        else:
+            context = _context(target)
+            connection = http.client.HTTPSConnection(target.address, target.port, timeout=timeout, context=context)
+        try:
+            connection.connect()
+            if target.tls.fingerprint is not None and isinstance(connection.sock, ssl.SSLSocket):
+                _check_fingerprint(connection.sock, target.tls.fingerprint)
+        except ssl.SSLCertVerificationError as error:
+            connection.close()
+            raise TlsFailed(
+                f"the certificate of {target.address} is not trusted ({error.verify_message}): give the authority that "
+                "signed it (ca_path) or its fingerprint, or turn the check off (validate_certs)"
+            ) from None
+        except (OSError, HwctlError) as error:
+            connection.close()
+            if isinstance(error, HwctlError):
+                raise
+            raise _unreachable(target, error) from None
+        self._connection = connection
+        return connection
+
+
+def _context(target: Target) -> ssl.SSLContext:
+    """TLS as the target's rules say: its authorities, or a pinned certificate, or no check at all."""
+    try:
+        context = ssl.create_default_context(cafile=target.tls.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsFailed(f"the authorities in {target.tls.ca_file} can't be read: {error}") from None
+    if target.tls.fingerprint is not None or not target.tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _check_fingerprint(connection: ssl.SSLSocket, wanted: str) -> None:
+    found = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
+    if not hmac.compare_digest(found, wanted):
+        raise TlsFailed(f"the BMC's certificate has the SHA-256 fingerprint {found}, and not the one that was given")
+
+
+def _unreachable(target: Target, error: OSError) -> HwctlError:
+    if isinstance(error, socket.gaierror):
+        return Unreachable(f"the name {target.address} can't be resolved: {error.strerror}")
+    if isinstance(error, ssl.SSLError):
+        return TlsFailed(f"TLS with {target.address} port {target.port} failed: {error.reason or error}")
+    return Unreachable(f"{target.address} port {target.port} does not answer: {error.strerror or error}")
+
+
+def _gone(error: Exception) -> Unreachable:
+    return Unreachable(f"the BMC broke off: {str(error) or type(error).__name__}")

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong with one BMC. The class is the word that a result carries; the message names the remedy."""
+
+from __future__ import annotations
+
+
+class HwctlError(Exception):
+    """Something that one node failed with."""
+
+    kind = "error"
+    safe_to_retry = False
+    """Whether asking again may help, and can't do harm where the request only reads."""
+
+
+class BadRequest(HwctlError):
+    """What was asked makes no sense, whatever the BMC."""
+
+    kind = "invalid"
+
+
+class MissingLibrary(HwctlError):
+    """A Python library that a protocol needs is not there."""
+
+    kind = "missing-library"
+
+    def __init__(self, library: str) -> None:
+        super().__init__(f"the Python library {library} is missing where this runs: install it, with pip say")
+        self.library = library
+
+
+class Unreachable(HwctlError):
+    """Nothing answered in time, or the connection broke."""
+
+    kind = "unreachable"
+    safe_to_retry = True
+
+
+class AuthFailed(HwctlError):
+    """The BMC refused user name or password."""
+
+    kind = "auth"
+
+
+class TlsFailed(HwctlError):
+    """The BMC's certificate is not one to trust."""
+
+    kind = "tls"
+
+
+class Busy(HwctlError):
+    """The BMC can't answer just now and says so."""
+
+    kind = "busy"
+    safe_to_retry = True
+
+
+class Refused(HwctlError):
+    """The BMC understood, and said no."""
+
+    kind = "refused"
+
+
+class Unsupported(HwctlError):
+    """The BMC, or the protocol, has no such thing."""
+
+    kind = "unsupported"
+
+
+class BadAnswer(HwctlError):
+    """The BMC answered what its protocol does not allow."""
+
+    kind = "bad-answer"
+
+
+class NotReached(HwctlError):
+    """The BMC took the request, but the wanted state was not seen in time."""
+
+    kind = "not-reached"
+
+
+class TimedOut(HwctlError):
+    """The time for this node, or for the whole run, was over."""
+
+    kind = "timeout"
+
+
+class Cancelled(HwctlError):
+    """The run was called off before this node was done."""
+
+    kind = "cancelled"

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One command on many nodes at once: hooks once a command, the operation once a node, as in xCAT.
+
+``run("get_state")`` of a subclass calls, as far as it has them, ``validate_get_state(**arguments)``,
+``pre_get_state(targets)``, ``get_state(node, **arguments)`` for every node in a thread of its own, and
+``post_get_state(outcomes)``. Unlike xCAT's, what an operation returns or raises is never dropped.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter, deque
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
+
+from .deadline import Deadline
+from .errors import BadRequest, Cancelled, HwctlError, TimedOut
+from .limits import Limits
+from .masking import masked
+from .node import Node
+from .outcome import FAILED, Failure, Outcome
+from .target import Target
+
+GRACE = 2.0
+"""Seconds that a node has, once its time is over, to say so itself."""
+
+
+class ParallelNodes:
+    """A command over nodes. Subclasses (`managers/`) add the operations. An object is good for one run."""
+
+    def __init__(self, targets: Sequence[Target], limits: Limits) -> None:
+        """Raises BadRequest when two targets share a name."""
+        twice = sorted(name for name, times in Counter(target.name for target in targets).items() if times > 1)
+        if twice:
+            raise BadRequest(f"target {twice[0]!r} is given more than once: give each its own name")
+        self._waiting: Deque[Target] = deque(targets)
+        self._targets = list(targets)
+        self._limits = limits
+        self._overall = Deadline(None)
+        self._cancelled = threading.Event()
+        self._active: Dict[str, Node] = {}
+        self._done: queue.SimpleQueue[Optional[Outcome]] = queue.SimpleQueue()
+
+    def cancel(self) -> None:
+        """Call the run off: nodes that have begun end at their next step, the others never begin.
+
+        May be called from another thread or a signal handler.
+        """
+        self._cancelled.set()
+        self._done.put(None)
+
+    def run(self, operation: str, **arguments: Any) -> List[Outcome]:
+        """One outcome for each target, in their order. Raises BadRequest from `validate_<operation>`."""
+        self._hook("validate", operation)(**arguments)
+        self._hook("pre", operation)(self._targets)
+        self._overall = Deadline(self._limits.overall_timeout)
+        outcomes: Dict[str, Outcome] = {}
+        while self._waiting or self._active:
+            for outcome in (*self._begin(operation, arguments), *self._next()):
+                outcomes[outcome.name] = outcome
+        found = [outcomes[target.name] for target in self._targets]
+        self._hook("post", operation)(found)
+        return found
+
+    def _hook(self, when: str, operation: str) -> Callable[..., None]:
+        found: Callable[..., None] = getattr(self, f"{when}_{operation}", _nothing)
+        return found
+
+    def _begin(self, operation: str, arguments: Dict[str, Any]) -> List[Outcome]:
+        """Start nodes while there is room; when there is no time left, the outcomes of those that never start."""
+        end = self._end()
+        if end is not None:
+            never = [failed(target, "start", end) for target in self._waiting]
+            self._waiting.clear()
+            return never
+        while self._waiting and len(self._active) < self._limits.fan_out:
+            target = self._waiting.popleft()
+            node = Node(target, self._overall.at_most(self._limits.node_timeout), self._cancelled)
+            self._active[target.name] = node
+            # A thread a node, and daemons: a library that hangs must hold up neither the others nor the program's end.
+            threading.Thread(target=self._work, args=(node, operation, arguments), name="hwctl", daemon=True).start()
+        return []
+
+    def _work(self, node: Node, operation: str, arguments: Dict[str, Any]) -> None:
+        """The life of a node's thread."""
+        try:
+            outcome = getattr(self, operation)(node, **arguments)
+        except HwctlError as error:
+            outcome = failed(node.target, node.step, error)
+        except Exception as error:  # whatever a client lets through is this node's outcome, and no other's
+            outcome = failed(node.target, node.step, HwctlError(f"{type(error).__name__}: {error}"))
+        self._done.put(outcome)
+
+    def _next(self) -> List[Outcome]:
+        """Wait for a node to be done, or for the time of one to be over; the outcomes of those."""
+        if not self._active:
+            return []
+        try:
+            outcome = self._done.get(timeout=self._patience())
+        except queue.Empty:
+            return self._overdue()
+        if outcome is None or self._active.pop(outcome.name, None) is None:
+            return []  # called off, or done after it was given up
+        return [outcome]
+
+    def _patience(self) -> Optional[float]:
+        """Seconds until somebody is overdue, None when nobody can be."""
+        if self._cancelled.is_set():
+            return GRACE
+        soonest = min(node.deadline.left for node in self._active.values())
+        return None if soonest == float("inf") else soonest + GRACE
+
+    def _overdue(self) -> List[Outcome]:
+        """Give up the nodes that did not end by themselves."""
+        end = self._end()
+        late = [node for node in self._active.values() if end is not None or node.deadline.passed]
+        for node in late:
+            del self._active[node.name]
+        return [failed(node.target, node.step, end or TimedOut(f"no end of: {node.step}")) for node in late]
+
+    def _end(self) -> Optional[HwctlError]:
+        """Why the whole run has to end now."""
+        if self._cancelled.is_set():
+            return Cancelled("the run was called off")
+        if self._overall.passed:
+            return TimedOut(f"the run's {self._limits.overall_timeout:g} s were over")
+        return None
+
+
+def failed(target: Target, step: str, error: HwctlError) -> Outcome:
+    """The outcome of a node that failed; its secrets do not show."""
+    return Outcome(target.name, FAILED, failure=Failure(error.kind, step, masked(str(error), target.secrets)))
+
+
+def _nothing(*positional: Any, **named: Any) -> None:
+    """The hook that a command does not have."""

@@ -1,0 +1,18 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeping secrets out of messages, wherever those come from: a library's exception may quote what it was given."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+MASK = "********"
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """`text` with every secret replaced; the longest first, since one may be part of another."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, MASK)
+    return text

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node while a command runs on it: its target, its time, and the step that it is in."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Callable, TypeVar
+
+from .deadline import Deadline
+from .errors import Cancelled, HwctlError
+from .target import Target
+
+Answer = TypeVar("Answer")
+
+ATTEMPTS = 3
+"""How often a read is tried. A change is never sent again blindly: read the state first."""
+FIRST_PAUSE = 0.5
+"""Seconds before the second attempt, at most; twice as long before the third."""
+
+
+class Node:
+    """Handed to an operation. Only the thread that works on the node touches it."""
+
+    def __init__(self, target: Target, deadline: Deadline, cancelled: threading.Event) -> None:
+        self.target = target
+        self.deadline = deadline
+        self.step = "start"
+        """What the node is at, for the outcome of a failure: connect, read, change, wait and so on."""
+        self._cancelled = cancelled
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    def at(self, step: str) -> None:
+        """Go on to a step. Raises TimedOut or Cancelled when there shall be no next one."""
+        if self._cancelled.is_set():
+            raise Cancelled(f"called off before: {step}")
+        self.deadline.check(step)
+        self.step = step
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the node's time. Raises TimedOut or Cancelled."""
+        if self._cancelled.wait(min(seconds, self.deadline.left)):
+            raise Cancelled(f"called off during: {self.step}")
+        self.deadline.check(self.step)
+
+    def reading(self, read: Callable[[], Answer]) -> Answer:
+        """What `read` returns, tried again where that may help. For requests that change nothing."""
+        for attempt in range(ATTEMPTS - 1):
+            try:
+                return read()
+            except HwctlError as error:
+                if not error.safe_to_retry:
+                    raise
+            self.pause(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))
+        return read()

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One outcome for each node, whatever happens to it or to the others."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import node as node_module
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
+    AuthFailed,
+    BadRequest,
+    Refused,
+    Unreachable,
+)
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor import ParallelNodes
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.power import PowerManager
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.node import Node
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.outcome import OK, Outcome
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
+from rig.scripted_bmc import Fleet
+from rig.waiting import eventually
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    monkeypatch.setattr(node_module, "FIRST_PAUSE", 0.001)
+    return Fleet(monkeypatch)
+
+
+def test_outcomes_come_in_the_order_of_the_targets(fleet: Fleet) -> None:
+    names = [f"node-{number}" for number in range(50)]
+    outcomes = PowerManager(fleet.targets(*names), Limits(fan_out=7)).run("get_state")
+    assert [outcome.name for outcome in outcomes] == names
+    assert {outcome.status for outcome in outcomes} == {OK}
+
+
+def test_a_failed_node_says_why_and_where_and_the_others_are_done(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["connect"] = [AuthFailed("no")]
+    fleet.bmc("b").fails["power"] = [Refused("not now")]
+    a, b, c = PowerManager(fleet.targets("a", "b", "c"), Limits()).run("get_state")
+    assert a.failure is not None and b.failure is not None
+    assert (a.failure.kind, a.failure.step) == ("auth", "connect")
+    assert (b.failure.kind, b.failure.step) == ("refused", "read")
+    assert c.data == {"power": "off"}
+
+
+def test_a_read_is_tried_again_where_that_may_help(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["power"] = [Unreachable("once"), Unreachable("twice")]
+    (outcome,) = PowerManager(fleet.targets("a"), Limits()).run("get_state")
+    assert outcome.status == OK
+
+
+def test_an_error_nobody_foresaw_is_that_nodes_failure_alone(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["power"] = [ZeroDivisionError("oops")]
+    a, b = PowerManager(fleet.targets("a", "b"), Limits()).run("get_state")
+    assert a.failure is not None and a.failure.message == "ZeroDivisionError: oops"
+    assert b.status == OK
+
+
+def test_no_failure_shows_a_password(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["connect"] = [Refused("admin:pa55word is no user")]
+    (outcome,) = PowerManager(fleet.targets("a"), Limits()).run("get_state")
+    assert outcome.failure is not None
+    assert outcome.failure.message == "admin:******** is no user"
+    assert "pa55word" not in repr(fleet.targets("a"))
+
+
+def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+    let_go = fleet.bmc("stuck").hangs = threading.Event()
+    try:
+        stuck, other = PowerManager(fleet.targets("stuck", "other"), Limits(fan_out=1, node_timeout=0.1)).run(
+            "get_state"
+        )
+    finally:
+        let_go.set()
+    assert stuck.failure is not None
+    assert (stuck.failure.kind, stuck.failure.step) == ("timeout", "connect")
+    assert other.status == OK
+
+
+def test_when_the_run_is_out_of_time_nodes_that_never_began_say_so(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+    let_go = fleet.bmc("stuck").hangs = threading.Event()
+    try:
+        limits = Limits(fan_out=1, overall_timeout=0.1)
+        stuck, never = PowerManager(fleet.targets("stuck", "never"), limits).run("get_state")
+    finally:
+        let_go.set()
+    assert stuck.failure is not None and never.failure is not None
+    assert (stuck.failure.kind, never.failure.kind, never.failure.step) == ("timeout", "timeout", "start")
+
+
+def test_a_run_that_is_called_off_accounts_for_every_node(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+    let_go = fleet.bmc("stuck").hangs = threading.Event()
+    manager = PowerManager(fleet.targets("first", "stuck", "never"), Limits(fan_out=1))
+    canceller = threading.Thread(
+        target=lambda: (eventually(lambda: "stuck" in manager._active, 5, "it began"), manager.cancel())
+    )
+    canceller.start()
+    try:
+        first, stuck, never = manager.run("get_state")
+    finally:
+        let_go.set()
+        canceller.join()
+    assert first.status == OK
+    assert [one.failure.kind for one in (stuck, never) if one.failure] == ["cancelled", "cancelled"]
+
+
+def test_sessions_are_closed_whatever_happened(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["power"] = [Refused("no")]
+    PowerManager(fleet.targets("a", "b"), Limits()).run("get_state")
+    assert fleet.bmc("a").sessions == fleet.bmc("b").sessions == 0
+
+
+class Hooked(ParallelNodes):
+    """Writes down what is called."""
+
+    called: list[str]
+
+    def validate_look(self, depth: int) -> None:
+        self.called = [f"validate {depth}"]
+        if depth < 0:
+            raise BadRequest("no depth below 0")
+
+    def pre_look(self, targets: list[Target]) -> None:
+        self.called.append(f"pre {len(targets)}")
+
+    def look(self, node: Node, depth: int) -> Outcome:
+        self.called.append(f"look {node.name} {depth}")
+        return Outcome(node.name, OK)
+
+    def post_look(self, outcomes: list[Outcome]) -> None:
+        self.called.append(f"post {len(outcomes)}")
+
+
+def test_hooks_run_once_a_command_and_the_operation_once_a_node(fleet: Fleet) -> None:
+    manager = Hooked(fleet.targets("a", "b"), Limits(fan_out=1))
+    manager.run("look", depth=3)
+    assert manager.called == ["validate 3", "pre 2", "look a 3", "look b 3", "post 2"]
+
+
+def test_what_is_not_valid_reaches_no_node(fleet: Fleet) -> None:
+    manager = Hooked(fleet.targets("a"), Limits())
+    with pytest.raises(BadRequest, match="no depth below 0"):
+        manager.run("look", depth=-1)
+    assert manager.called == ["validate -1"]
+
+
+def test_two_targets_of_one_name_are_refused(fleet: Fleet) -> None:
+    with pytest.raises(BadRequest, match="'a' is given more than once"):
+        PowerManager(fleet.targets("a", "a"), Limits())
+
+
+def test_nodes_are_worked_on_at_one_time(fleet: Fleet) -> None:
+    together = threading.Barrier(20, timeout=5)
+
+    class Meeting(ParallelNodes):
+        def meet(self, node: Node) -> Outcome:
+            together.wait()
+            return Outcome(node.name, OK)
+
+    outcomes = Meeting(fleet.targets(*(str(number) for number in range(20))), Limits(fan_out=20)).run("meet")
+    assert {outcome.status for outcome in outcomes} == {OK}
+
+
+@pytest.mark.parametrize("wrong", [{"fan_out": 0}, {"fan_out": 1001}, {"node_timeout": 0}, {"overall_timeout": -1}])
+def test_limits_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(BadRequest):
+        Limits(**wrong)

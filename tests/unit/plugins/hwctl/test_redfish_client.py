@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the Redfish client sends, and how it takes what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import Boot
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.redfish import RedfishClient
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
+    AuthFailed,
+    BadAnswer,
+    BadRequest,
+    Busy,
+    Refused,
+    TlsFailed,
+    Unreachable,
+    Unsupported,
+)
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
+from rig.redfish_service import SESSIONS, SYSTEM, RedfishService
+
+
+@pytest.fixture
+def service() -> Iterator[RedfishService]:
+    with RedfishService() as running:
+        yield running
+
+
+def connect(service: RedfishService, **options: Any) -> RedfishClient:
+    item = {
+        "address": "127.0.0.1",
+        "port": service.port,
+        "protocol": "redfish",
+        "username": "admin",
+        "password": "pa55word",
+        "plain_http": True,
+        **options,
+    }
+    return RedfishClient(Target.of(item), Deadline(10))
+
+
+def test_a_session_is_made_used_and_ended(service: RedfishService) -> None:
+    with connect(service) as client:
+        assert client.power() == "off"
+    assert service.requests("GET")[-1].headers["x-auth-token"] == "t0ken"
+    assert [one.path for one in service.requests("DELETE")] == [f"{SESSIONS}/7"]
+
+
+def test_one_connection_serves_a_whole_session(service: RedfishService) -> None:
+    with connect(service) as client:
+        client.power()
+        client.boot()
+        assert client._http._connection is not None
+
+
+def test_a_service_without_sessions_gets_basic_authentication(service: RedfishService) -> None:
+    service.answers["POST", SESSIONS] = (405, {}, b"")
+    with connect(service) as client:
+        client.power()
+    assert service.requests("GET")[-1].headers["authorization"] == "Basic YWRtaW46cGE1NXdvcmQ="
+    assert service.requests("DELETE") == []
+
+
+def test_a_wrong_password_is_told_as_such(service: RedfishService) -> None:
+    with pytest.raises(AuthFailed, match="check user name and password"):
+        connect(service, password="wrong")
+
+
+def test_power_is_changed_by_the_action_that_the_system_links(service: RedfishService) -> None:
+    with connect(service) as client:
+        client.set_power("on")
+    (sent,) = [one for one in service.requests("POST") if one.path != SESSIONS]
+    assert (sent.path, sent.document) == (f"{SYSTEM}/Actions/ComputerSystem.Reset", {"ResetType": "On"})
+
+
+def test_a_reset_that_the_system_does_not_offer_is_not_sent(service: RedfishService) -> None:
+    with connect(service) as client, pytest.raises(Unsupported, match="no reset of type Nmi"):
+        client.set_power("nmi")
+
+
+@pytest.mark.parametrize(
+    ("found", "boot"),
+    [
+        ({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}, Boot("pxe")),
+        (
+            {
+                "BootSourceOverrideEnabled": "Continuous",
+                "BootSourceOverrideTarget": "Hdd",
+                "BootSourceOverrideMode": "UEFI",
+            },
+            Boot("disk", True, True),
+        ),
+        ({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "SDCard"}, Boot("SDCard")),
+        ({"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "Pxe"}, Boot()),
+        ({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "None"}, Boot()),
+        ({}, Boot()),
+    ],
+)
+def test_a_boot_override_is_read(service: RedfishService, found: dict[str, str], boot: Boot) -> None:
+    service.resources[SYSTEM]["Boot"] = found
+    with connect(service) as client:
+        assert client.boot() == boot
+
+
+def test_a_boot_override_is_written_with_the_systems_etag(service: RedfishService) -> None:
+    service.answers["GET", SYSTEM] = (200, {"ETag": '"42"'}, service.resources[SYSTEM])
+    with connect(service) as client:
+        client.set_boot(Boot("pxe", persistent=True, efi=True))
+    (sent,) = service.requests("PATCH")
+    assert sent.headers["if-match"] == '"42"'
+    assert sent.document == {
+        "Boot": {
+            "BootSourceOverrideEnabled": "Continuous",
+            "BootSourceOverrideTarget": "Pxe",
+            "BootSourceOverrideMode": "UEFI",
+        }
+    }
+
+
+def test_information_follows_the_link_to_the_manager(service: RedfishService) -> None:
+    with connect(service) as client:
+        info = client.info()
+    assert (info["firmware_version"], info["uuid"]) == ("2.14.0", "6695eb01-f6a4-8304-79aa-97f2502e193f")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, Refused), (401, AuthFailed), (403, AuthFailed), (404, Unsupported), (412, Refused), (503, Busy)],
+)
+def test_a_refusal_carries_the_services_own_words(service: RedfishService, status: int, error: type[Exception]) -> None:
+    extended = {"error": {"@Message.ExtendedInfo": [{"Message": "The moon is in the wrong house."}]}}
+    service.answers["PATCH", SYSTEM] = (status, {}, extended)
+    with connect(service) as client, pytest.raises(error, match="The moon is in the wrong house"):
+        client.set_boot(Boot("pxe"))
+
+
+def test_of_several_systems_one_has_to_be_named(service: RedfishService) -> None:
+    service.resources["/redfish/v1/Systems"]["Members"].append({"@odata.id": "/redfish/v1/Systems/2"})
+    service.resources["/redfish/v1/Systems/2"] = {"Id": "2", "Name": "blade", "PowerState": "On"}
+    with connect(service) as client, pytest.raises(BadRequest, match=r"2 systems \(1, 2\)"):
+        client.power()
+    for name in ("2", "blade"):
+        with connect(service, system=name) as client:
+            assert client.power() == "on"
+    with connect(service, system="3") as client, pytest.raises(BadRequest, match="no system '3'"):
+        client.power()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"\xff"])
+def test_what_is_no_redfish_is_told_as_such(service: RedfishService, body: bytes) -> None:
+    service.answers["GET", "/redfish/v1/"] = (200, {}, body)
+    with pytest.raises(BadAnswer):
+        connect(service)
+
+
+def test_a_missing_link_is_told_as_such(service: RedfishService) -> None:
+    del service.resources["/redfish/v1/"]["Systems"]
+    with connect(service) as client, pytest.raises(BadAnswer, match="@odata.id"):
+        client.power()
+
+
+def test_nothing_listening_is_unreachable(service: RedfishService) -> None:
+    with pytest.raises(Unreachable, match="does not answer"):
+        connect(service, port=1)
+
+
+def test_a_certificate_that_nobody_signed_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
+    with RedfishService(tmp_path) as service:
+        with pytest.raises(TlsFailed, match="ca_path"):
+            connect(service, plain_http=False)
+        for trusted in (
+            {"validate_certs": False},
+            {"ca_path": str(service.certificate)},
+            {"fingerprint": service.fingerprint},
+            {"fingerprint": ":".join(service.fingerprint[at : at + 2].upper() for at in range(0, 64, 2))},
+        ):
+            with connect(service, plain_http=False, **trusted) as client:
+                assert client.power() == "off"
+
+
+def test_another_certificate_than_the_pinned_one_gets_no_password(tmp_path: Path) -> None:
+    with RedfishService(tmp_path) as service:
+        with pytest.raises(TlsFailed, match=service.fingerprint):
+            connect(service, plain_http=False, fingerprint="0" * 64)
+        assert service.seen == []
+
+
+def test_a_fingerprint_that_is_none_is_refused(service: RedfishService) -> None:
+    with pytest.raises(BadRequest, match="openssl x509"):
+        connect(service, fingerprint="ab:cd")
