@@ -61,6 +61,19 @@ class Outcomes:
         return self.answered + sum(self.refused.values()) + sum(self.lost.values())
 
 
+def log_in(console: Console) -> None:
+    """Also when the BMC loses the new session at once, as its worker is killed. Raises NoAnswer or Refused."""
+    deadline = time.monotonic() + AGAIN_SECONDS
+    while True:
+        try:
+            console.login(timeout=deadline - time.monotonic())
+        except NoAnswer:
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return
+
+
 class Visitors:
     """So many at a time, each in a thread, at `ports`; power commands go to the first `switched` of them alone."""
 
@@ -96,7 +109,7 @@ class Visitors:
         mistypes = dice.random() < MISTYPES
         with Console(port, password="wrong" if mistypes else "password", suite=dice.choice((3, 17))) as console:
             try:
-                console.login(timeout=AGAIN_SECONDS)
+                log_in(console)
             except Refused as refusal:
                 if not mistypes:
                     self._note(lost=f"a login: {refusal}")
@@ -126,7 +139,7 @@ class Visitors:
                 answer = console.request(netfn, command, data)
             except NoAnswer:
                 again = True
-                console.login(timeout=AGAIN_SECONDS)
+                log_in(console)
                 answer = console.request(netfn, command, data)
         except (NoAnswer, Refused) as error:
             self._note(lost=f"{netfn:02X}h/{command:02X}h: {error}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -105,6 +106,35 @@ def test_any_bytes_are_refused_cleanly(data: bytes) -> None:
     for decode in (protocol.decode_request, protocol.decode_reply):
         with pytest.raises(VbmcError):
             decode(data)
+
+
+rubbish = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=20,
+)
+keys = st.sampled_from(("instances", "purge", "owner", "check", "create_only", "names"))
+
+
+@given(st.dictionaries(keys, rubbish | st.lists(rubbish, max_size=3)))
+def test_arguments_of_any_kind_are_taken_or_refused_cleanly(arguments: dict[str, Any]) -> None:
+    for parse in (protocol.parse_apply, lambda given: protocol.parse_names("stop", given)):
+        with suppress(VbmcError):
+            parse(arguments)
+
+
+@given(st.dictionaries(st.sampled_from(("version", "command", "arguments", "ok", "result", "error")), rubbish))
+def test_any_object_is_taken_or_refused_cleanly(message: dict[str, Any]) -> None:
+    data = json.dumps({"version": 1, **message}).encode()
+    for decode in (protocol.decode_request, protocol.decode_reply):
+        with suppress(VbmcError):
+            decode(data)
+
+
+def test_a_message_that_is_nested_without_end_is_refused_cleanly() -> None:
+    for data in (b"[" * 200_000, b'{"version": 1, "command": "apply", "arguments": ' + b'{"a":' * 200_000):
+        with pytest.raises(VbmcError):
+            protocol.decode_request(data)
 
 
 def test_apply_is_parsed() -> None:

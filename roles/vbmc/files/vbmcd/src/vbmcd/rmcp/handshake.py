@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import hmac
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
 from vbmcd.config import MAX_PASSWORD
@@ -141,8 +141,8 @@ class Exchange:
     guid: bytes
     role: int
     name: bytes
-    password: bytes
-    kg: bytes = b""
+    password: bytes = field(repr=False)
+    kg: bytes = field(default=b"", repr=False)
     """The BMC key; empty where there is none, and the password stands for it."""
 
     def rakp2(self, tag: int) -> bytes:

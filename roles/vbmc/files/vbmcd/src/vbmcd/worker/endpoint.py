@@ -133,7 +133,7 @@ class Endpoint:
         if before is None:
             return False
         if before.answer is None:
-            before.waiting.append((request, peer))
+            self._repeats.wait(before, request, peer)
         else:
             self._answer(request, peer, before.answer)
         return True

@@ -21,6 +21,11 @@ from vbmcd.worker.udp import Peer
 KEEP_SECONDS = 5.0
 """How long the answer of a command is kept for a client that asks again."""
 
+MAX_WAITING = 16
+"""Repeats of one command under way that get its answer; the client has long taken the first of them."""
+MAX_RUNS = 1024
+"""Runs of one BMC that are remembered."""
+
 Content = Tuple[int, int, int, int, bytes]
 
 
@@ -52,8 +57,15 @@ class Repeats:
 
     def begin(self, request: Request) -> None:
         content = _content(request)
+        if len(self._by_sequence) >= MAX_RUNS:
+            del self._by_sequence[next(key for key, run in self._by_sequence.items() if run.answer is not None)]
         run = self._running[content] = Run()
         self._by_sequence[(content, request.message.sequence)] = run
+
+    def wait(self, run: Run, request: Request, peer: Peer) -> None:
+        """Have `request`, which asks for a run under way again, get its answer too."""
+        if len(run.waiting) < MAX_WAITING:
+            run.waiting.append((request, peer))
 
     def finish(self, request: Request, answer: bytes, now: float) -> List[Tuple[Request, Peer]]:
         """Note the answer of `request`, of which begin() was told; the repeats that are to get it too."""
