@@ -47,9 +47,9 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types sanity cores build publish-check unit integration bench soak
+.PHONY: test lint types sanity cores build publish-check molecule unit integration bench soak
 # pytest comes last, once, so that its summary closes the output.
-test: lint types sanity cores build publish-check ## all checks and tests
+test: lint types sanity cores build publish-check molecule ## all checks and tests
 	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
 
 lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
@@ -80,6 +80,9 @@ build: $(STAMPS)/test ## build the collection, install it from the tarball, list
 
 publish-check: $(STAMPS)/publish ## what antsibull-docs, Galaxy's importer and ansible-builder say of the collection
 	PATH=$(CURDIR)/.cache/publish/bin:$$PATH scripts/publish-check.sh
+
+molecule: $(STAMPS)/test ## the roles on hosts with systemd, in podman (as root)
+	scripts/molecule.sh test --all
 
 unit: $(STAMPS)/test ## unit tests
 	python -m pytest tests/unit $(ARGS)

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# molecule.sh ARGUMENT...: run molecule with the checkout installed as a collection, and with what its scenarios share:
+# a key to log in with, and the wheels that the daemon needs, since hosts in a scenario reach no package index.
+# As in `scripts/molecule.sh test --all` or `scripts/molecule.sh converge --scenario-name vbmc`; as root.
+set -eu -o pipefail
+
+cd "$(dirname "$0")/.."
+export BAREMETAL_LAB_CHECKOUT=$PWD VIRTUAL_ENV=$PWD/.venv ANSIBLE_COLLECTIONS_PATH=$PWD/.cache/molecule LC_ALL=C.UTF-8
+# Molecule keeps a scenario's state there, under a name that does not tell checkouts apart.
+export ANSIBLE_HOME=$PWD/.cache/molecule/home
+export MOLECULE_COMMAND_BORDERS=false
+export PATH=$VIRTUAL_ENV/bin:$PATH
+
+scripts/stage.sh .cache/molecule
+[[ -e .cache/molecule/key ]] || ssh-keygen -q -t ed25519 -N '' -C baremetal.lab -f .cache/molecule/key
+
+cd .cache/molecule/ansible_collections/baremetal/lab
+exec molecule "$@"
