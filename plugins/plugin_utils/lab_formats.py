@@ -29,31 +29,27 @@ def ironic(nodes: Sequence[Endpoint]) -> Document:
 
 
 def _ironic_node(node: Endpoint) -> Document:
-    disk = {} if node.disk_gb is None else {"local_gb": node.disk_gb}
     return {
         "name": node.name,
         "driver": "ipmi",
         "resource_class": "baremetal",
         "driver_info": _driver_info(node),
-        "properties": {"cpus": node.vcpus, "memory_mb": node.memory_mb, **disk, **_ironic_properties(node)},
+        "properties": _properties(node),
         "ports": [{"address": mac, "pxe_enabled": mac in node.boot_macs} for mac in node.macs],
     }
 
 
 def bifrost(nodes: Sequence[Endpoint]) -> Document:
-    """A file for ``bifrost-cli enroll``: by name, with words of the module openstack.cloud.baremetal_node."""
-    return {node.name: _bifrost_node(node) for node in nodes}
-
-
-def _bifrost_node(node: Endpoint) -> Document:
-    # ram and disk_size are understood by every version of that module, memory_mb and local_gb by the newer ones.
-    disk = {} if node.disk_gb is None else {"disk_size": node.disk_gb}
+    """A file for ``bifrost-cli enroll``: by name, with the words of the module openstack.cloud.baremetal_node."""
     return {
-        "name": node.name,
-        "driver": "ipmi",
-        "driver_info": _driver_info(node),
-        "nics": [{"mac": mac} for mac in _boot_first(node)],
-        "properties": {"cpus": node.vcpus, "ram": node.memory_mb, **disk, **_ironic_properties(node)},
+        node.name: {
+            "name": node.name,
+            "driver": "ipmi",
+            "driver_info": _driver_info(node),
+            "nics": [{"mac": mac} for mac in _boot_first(node)],
+            "properties": _properties(node),
+        }
+        for node in nodes
     }
 
 
@@ -66,10 +62,19 @@ def _driver_info(node: Endpoint) -> Document:
     }
 
 
-def _ironic_properties(node: Endpoint) -> Document:
+def _properties(node: Endpoint) -> Document:
+    """What Ironic has of a node's hardware until it inspects that, and what it can't inspect."""
+    size = {} if node.disk_gb is None else {"local_gb": node.disk_gb}
     # Of several disks Ironic takes the smallest that is large enough, not the one that the machine boots from.
     hint = {"root_device": {"name": node.disks[0]}} if len(node.disks) > 1 else {}
-    return {"cpu_arch": node.arch, "capabilities": f"boot_mode:{'uefi' if node.efi else 'bios'}", **hint}
+    return {
+        "cpu_arch": node.arch,
+        "cpus": node.vcpus,
+        "memory_mb": node.memory_mb,
+        **size,
+        "capabilities": f"boot_mode:{'uefi' if node.efi else 'bios'}",
+        **hint,
+    }
 
 
 def metal3(nodes: Sequence[Endpoint]) -> List[Document]:

@@ -223,6 +223,12 @@ def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
             eventually(lambda: lab.virsh("domstate", node["name"]) == state, what=f"{node['name']} is {state}")  # noqa: B023
         assert node["ports"][0]["address"] in lab.virsh("domiflist", node["name"])
 
+    for machine in json.loads(lab.sandbox.run("cat", "/root/exports/maas.json").stdout):
+        power = machine["power_parameters"]
+        asked = ["ipmipower", "--driver-type", power["power_driver"], "-h", power["power_address"], "-l", "OPERATOR"]
+        asked += ["-u", power["power_user"], "-p", power["power_pass"], "-I", power["cipher_suite_id"], "--stat"]
+        assert lab.sandbox.run(*asked).stdout.endswith(": off\n")
+
     lab.sandbox.write("/root/lab.vbmc.yml", "plugin: baremetal.lab.vbmc\n")
     hosts = lab.inventory("/root/inventory.json", "/root/lab.vbmc.yml")
     ports = {node["name"]: node["driver_info"]["ipmi_port"] for node in exported["nodes"]}

@@ -158,7 +158,7 @@ def test_bifrosts_file_is_by_name_with_the_boot_nic_first() -> None:
     node = lab_formats.bifrost([endpoint(boot_macs=MACS[1:])])["n1"]
     assert node["name"] == "n1"
     assert node["nics"] == [{"mac": MACS[1]}, {"mac": MACS[0]}]
-    assert node["properties"]["ram"] == 2048
+    assert node["properties"] == lab_formats.ironic([endpoint()])["nodes"][0]["properties"]
     assert node["driver_info"]["ipmi_password"] == SECRET
 
 
