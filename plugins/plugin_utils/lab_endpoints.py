@@ -82,6 +82,8 @@ def read_endpoints(
 def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]) -> Endpoint:
     """Raises NotThere."""
     name, hypervisor = node["name"], node["hypervisor"]
+    if not hypervisor:
+        raise NotThere(f"node '{name}' is on no hypervisor yet: run bring_up first, or leave it out with --limit")
     here = found.get(hypervisor)
     if here is None:
         raise NotThere(

@@ -109,6 +109,10 @@ def test_what_is_not_there_is_told_with_the_node_and_the_remedy(there: dict[str,
     assert read_back.nodes == []
 
 
+def test_a_node_that_was_never_placed_is_told_so() -> None:
+    assert "on no hypervisor yet: run bring_up" in read({**planned("n1"), "hypervisor": None}, hv1=found()).problems[0]
+
+
 def test_two_bmcs_that_others_would_take_for_one_are_refused() -> None:
     hosts = {
         name: found(node, address="127.0.0.1", instances=[bmc(node, "::")])
