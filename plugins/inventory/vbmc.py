@@ -5,20 +5,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
-
-from ansible.errors import AnsibleError, AnsibleParserError
-from ansible.inventory.helpers import get_group_vars
-from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-from ansible.utils.vars import combine_vars
-from ansible.vars.plugins import get_vars_from_inventory_sources
-
-from ansible_collections.baremetal.lab.plugins.module_utils._vbmc import ROLE_COMMAND, VbmcClient, VbmcError
-from ansible_collections.baremetal.lab.plugins.plugin_utils.remote_host import RemoteHost
-from ansible_collections.baremetal.lab.plugins.plugin_utils.vbmc_inventory import Bmc, read_bmcs, unique_names
-
 DOCUMENTATION = r"""
 name: vbmc
 short_description: The virtual BMCs of hypervisors, as their daemons have them
@@ -122,6 +108,20 @@ cache: true
 cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/ansible-vbmc
 """
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.helpers import get_group_vars
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
+
+from ansible_collections.baremetal.lab.plugins.module_utils._vbmc import ROLE_COMMAND, VbmcClient, VbmcError
+from ansible_collections.baremetal.lab.plugins.plugin_utils.remote_host import RemoteHost
+from ansible_collections.baremetal.lab.plugins.plugin_utils.vbmc_inventory import Bmc, read_bmcs, unique_names
 
 PARALLEL = 32
 Answer = Tuple[List[Bmc], Optional[str]]
