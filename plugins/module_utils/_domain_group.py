@@ -71,7 +71,7 @@ def run(
         return True
 
     def undo(*_arguments: Any) -> None:
-        with failing():
+        with failing(group.connection):
             undo_own()
 
     report = Report()

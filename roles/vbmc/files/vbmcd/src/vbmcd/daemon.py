@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, List, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 from vbmcd import __version__, log, paths, process
 from vbmcd.errors import VbmcError
@@ -23,7 +23,10 @@ from vbmcd.store import Store
 from vbmcd.supervisor.placement import Placement, parse_placement
 
 if TYPE_CHECKING:
+    from socket import socket as Socket
+
     from vbmcd.supervisor.spawner import Spawner
+    from vbmcd.worker.wire import WorkerSpec
 
 READY = b"1"
 
@@ -40,6 +43,7 @@ class Options:
     foreground: bool
     log_level: str
     boot_flag_timeout: float
+    watch: Tuple[str, ...]
 
 
 def parse_options(arguments: Optional[List[str]] = None) -> Options:
@@ -56,6 +60,11 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
         "--boot-flag-timeout", type=_seconds, default=0.0, metavar="SECONDS",
         help="a boot device for the next start is forgotten after so long; 60 is a server's habit; default: 0, never",
     )  # fmt: skip
+    parser.add_argument(
+        "--watch", action="append", default=[], metavar="URI",
+        help="follow domains that others depend on at this libvirt of QEMU's, as is done where an instance has its "
+        "domain; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     given = parser.parse_args(arguments)
     return Options(
@@ -65,6 +74,7 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
         foreground=given.foreground,
         log_level=given.log_level,
         boot_flag_timeout=given.boot_flag_timeout,
+        watch=tuple(given.watch),
     )
 
 
@@ -143,12 +153,11 @@ def serve(options: Options, store: Store, socket: Path, on_ready: Callable[[], N
     # Imported this late so that a second daemon, which only says who is first, costs little.
     from vbmcd.rmcp.warm import warm_up
     from vbmcd.supervisor.spawner import Spawner
-    from vbmcd.worker.main import main as worker_main
 
     process.set_name("vbmcd")
     process.raise_file_limit()
     warm_up()
-    spawner = Spawner(partial(worker_main, boot_flag_timeout=options.boot_flag_timeout), release=store.close)
+    spawner = Spawner(child_main(options), release=store.close)
     if not asyncio.run(_run(options, store, socket, spawner, on_ready)):
         # Without its spawner it can't start a worker again, nor fork another beside ZMQ's threads. So it
         # begins anew: same pid, same options, the instances from the state folder.
@@ -158,11 +167,26 @@ def serve(options: Options, store: Store, socket: Path, on_ready: Callable[[], N
     return 0
 
 
+def child_main(options: Options) -> Callable[[WorkerSpec, Socket], None]:
+    """What the spawner runs in each process that it forks."""
+    from vbmcd.supervisor.watchers import KIND
+    from vbmcd.watcher.main import main as watcher_main
+    from vbmcd.worker.main import main as worker_main
+
+    def main(spec: WorkerSpec, channel: Socket) -> None:
+        if spec.kind == KIND:
+            watcher_main(spec, channel)
+        else:
+            worker_main(spec, channel, options.boot_flag_timeout)
+
+    return main
+
+
 async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, on_ready: Callable[[], None]) -> bool:
     """False when the spawner was lost."""
     from vbmcd.supervisor.main import Supervisor
 
-    supervisor = Supervisor(store, socket, options.placement, spawner)
+    supervisor = Supervisor(store, socket, options.placement, spawner, options.watch)
     await supervisor.run(on_ready)
     return not supervisor.spawner_lost
 

@@ -8,6 +8,7 @@ record means.
 
     STATE/lock                  flock; pid and socket of who holds it
     STATE/instances/NAME.json   documents.instance_to_file()
+    STATE/seen/URI.json         what a dependency watcher has seen
     STATE/RECORD/NAME.json      opaque bytes that a worker had kept for it, in hexadecimal
 """
 
@@ -85,6 +86,7 @@ class Store:
         self.path = Path(os.path.abspath(state_dir))
         self._instances = self.path / "instances"
         self._records = {record: self.path / record for record in RECORDS}
+        self._seen = self.path / "seen"
         self._lock: Optional[int] = None
         self._odd_files: Dict[str, Path] = {}
         """Broken instances whose file is not named as theirs would be."""
@@ -225,8 +227,23 @@ class Store:
     def save_record(self, name: str, record: str, data: bytes) -> None:
         self._write(self._records[record], {self._record_file(name, record): _encode({"data": data.hex()})})
 
+    def load_seen(self, uri: str) -> Optional[Dict[str, object]]:
+        """What a watcher of `uri` had seen; None where there is nothing, or it can't be read."""
+        try:
+            content = _read_json(self._seen / f"{escape(uri)}{_SUFFIX}")
+        except VbmcError:
+            return None
+        return content if isinstance(content, dict) else None
+
+    def save_seen(self, uri: str, content: Dict[str, object]) -> None:
+        self._write(self._seen, {self._seen / f"{escape(uri)}{_SUFFIX}": _encode(content)})
+
+    def delete_seen(self, uri: str) -> None:
+        if _remove(self._seen / f"{escape(uri)}{_SUFFIX}"):
+            _sync_folder(self._seen)
+
     def _folders(self) -> Tuple[Path, ...]:
-        return (*self._records.values(), self._instances)
+        return (*self._records.values(), self._instances, self._seen)
 
     def _file(self, name: str) -> Path:
         return self._instances / f"{escape(name)}{_SUFFIX}"

@@ -149,7 +149,7 @@ def perform(connection: Any, action: Action) -> bool:
     dependency = action.dependency
     if dependency is None:
         raise ValueError("the master's own action is its owner's to do")
-    with failing():
+    with failing(connection):
         domain = find(connection, dependency)
         if level(domain) is not action.found:
             return False
@@ -157,7 +157,7 @@ def perform(connection: Any, action: Action) -> bool:
     try:
         call()
     except libvirt.libvirtError as error:
-        with failing():
+        with failing(connection):
             if level(find(connection, dependency)) is action.wanted:
                 return False  # somebody else was faster
         raise ActionFailed(_reason(error)) from error
@@ -190,11 +190,13 @@ def undo(connection: Any, action: Action) -> None:
 
 
 @contextmanager
-def failing() -> Iterator[None]:
-    """libvirt's errors as ActionFailed."""
+def failing(connection: Any) -> Iterator[None]:
+    """libvirt's errors as ActionFailed, but for those of a connection that broke: whether it was done is not known."""
     try:
         yield
     except libvirt.libvirtError as error:
+        if not connection.isAlive():
+            raise
         raise ActionFailed(_reason(error)) from error
 
 
@@ -204,16 +206,17 @@ def _reason(error: Any) -> str:
 
 def states_of(connection: Any, graph: Graph, master: str) -> Dict[str, Level]:
     """Levels now of a master, of what it depends on, and of who else depends on that."""
-    found = {master: level(_by_uuid(connection, master))}
+    found = {master: level(by_uuid(connection, master))}
     for dependency in graph.of(master):
         found[dependency.key] = level(find(connection, dependency))
         for other, _edge in graph.masters(dependency.key):
             if other not in found:
-                found[other] = level(_by_uuid(connection, other))
+                found[other] = level(by_uuid(connection, other))
     return found
 
 
-def _by_uuid(connection: Any, key: str) -> Optional[Any]:
+def by_uuid(connection: Any, key: str) -> Optional[Any]:
+    """A domain by its UUID; None where there is none."""
     return find(connection, Dependency(key, key))
 
 
@@ -278,11 +281,12 @@ def group_for(
         return None
     shared = lowering and any(one.shared == "running" for one in dependencies)
     graph = graph_of(scan(connection)) if shared else Graph()
-    graph.add(key, name, tuple(_with_identity(connection, one) for one in dependencies))
+    graph.add(key, name, tuple(with_identity(connection, one) for one in dependencies))
     return Group(connection, graph, key)
 
 
-def _with_identity(connection: Any, dependency: Dependency) -> Dependency:
+def with_identity(connection: Any, dependency: Dependency) -> Dependency:
+    """A dependency with the UUID and the name that its domain has now, if it is there."""
     domain = find(connection, dependency)
     if domain is None:
         return dependency

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, List, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 import libvirt
@@ -15,6 +16,24 @@ from vbmcd.config import Connection
 from vbmcd.machine.base import Power
 
 OnEvent = Callable[[str, Optional[Power]], None]
+
+
+@dataclass(frozen=True)
+class DomainEvent:
+    """What libvirt tells of a domain. `kind` is a virDomainEventType, or METADATA."""
+
+    uuid: str
+    name: str
+    id: int
+    """The domain's number then; -1 when it was off."""
+    kind: int
+    detail: int
+
+
+METADATA = -1
+"""A domain's metadata was changed, which is an event of its own kind in libvirt."""
+
+OnDetail = Callable[[DomainEvent], None]
 
 _SWITCHED = {libvirt.VIR_DOMAIN_EVENT_STARTED: True, libvirt.VIR_DOMAIN_EVENT_STOPPED: False}
 
@@ -40,17 +59,30 @@ class ClientConnection:
 class EventConnection(ClientConnection):
     """One that also tells of lifecycle events, and of its own end."""
 
-    def __init__(self, settings: Connection, on_event: OnEvent, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Connection,
+        on_event: OnEvent,
+        on_close: Callable[[], None],
+        on_detail: Optional[OnDetail] = None,
+    ) -> None:
         """`on_event` gets the name of each domain that has an event, and its power where that was switched;
-        `on_close` is called when the connection breaks; both in libvirt's event thread."""
+        `on_detail` all that is told of it; `on_close` is called when the connection breaks; all in libvirt's event
+        thread."""
         super().__init__(settings)
         self._callback = -1
+        self._metadata_callback = -1
         try:
             # A driver may know neither. Without events nothing may be cached (follows_events).
             with _optional():
                 self._callback = self.handle.domainEventRegisterAny(
-                    None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _lifecycle_event, on_event
+                    None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _lifecycle_event, (on_event, on_detail)
                 )
+            if on_detail is not None:
+                with _optional():
+                    self._metadata_callback = self.handle.domainEventRegisterAny(
+                        None, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, _metadata_event, on_detail
+                    )
             with _optional():
                 self.handle.registerCloseCallback(_closed, on_close)
         except libvirt.libvirtError:
@@ -62,9 +94,10 @@ class EventConnection(ClientConnection):
         return self._callback >= 0
 
     def close(self) -> None:
-        with suppress(libvirt.libvirtError):
-            if self._callback >= 0:
-                self.handle.domainEventDeregisterAny(self._callback)
+        for callback in (self._callback, self._metadata_callback):
+            with suppress(libvirt.libvirtError):
+                if callback >= 0:
+                    self.handle.domainEventDeregisterAny(callback)
         with suppress(libvirt.libvirtError):
             self.handle.unregisterCloseCallback()
         super().close()
@@ -122,9 +155,18 @@ def _optional() -> Iterator[None]:
             raise
 
 
-def _lifecycle_event(_connection: Any, domain: Any, event: int, _detail: int, on_event: OnEvent) -> None:
+def _lifecycle_event(
+    _connection: Any, domain: Any, event: int, detail: int, tell: Tuple[OnEvent, Optional[OnDetail]]
+) -> None:
+    on_event, on_detail = tell
     on = _SWITCHED.get(event)
     on_event(domain.name(), None if on is None else Power(on, domain.ID(), domain.UUIDString()))
+    if on_detail is not None:
+        on_detail(DomainEvent(domain.UUIDString(), domain.name(), domain.ID(), event, detail))
+
+
+def _metadata_event(_connection: Any, domain: Any, kind: int, _namespace: str, on_detail: OnDetail) -> None:
+    on_detail(DomainEvent(domain.UUIDString(), domain.name(), domain.ID(), METADATA, kind))
 
 
 def _closed(_connection: Any, _reason: int, on_close: Callable[[], None]) -> None:

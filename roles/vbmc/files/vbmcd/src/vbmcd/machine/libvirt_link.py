@@ -26,7 +26,14 @@ from vbmcd.config import Connection
 from vbmcd.machine import libvirt_events
 from vbmcd.machine.base import Busy, Power
 from vbmcd.machine.lanes import Lane, Overdue, Tool
-from vbmcd.machine.libvirt_connection import Borrowed, ClientConnection, EventConnection, in_process, is_alive
+from vbmcd.machine.libvirt_connection import (
+    Borrowed,
+    ClientConnection,
+    DomainEvent,
+    EventConnection,
+    in_process,
+    is_alive,
+)
 from vbmcd.machine.libvirt_errors import LoginRefused, translate, unreachable
 from vbmcd.machine.libvirt_survey import Searcher, Survey, running
 
@@ -69,11 +76,24 @@ class Watcher(Searcher, Protocol):
         and events will be missed: found() comes later."""
 
 
+class Follower(Protocol):
+    """Who follows all domains of a link (the dependency watcher). Called on the event loop."""
+
+    def connected(self) -> None:
+        """There is a connection (again). From now on no event is missed; what came before may be."""
+
+    def happened(self, event: DomainEvent) -> None:
+        """Something happened to a domain."""
+
+
 class LibvirtLink:
     """How one worker reaches one libvirt daemon. Create and use it on the worker's event loop."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, follower: Optional[Follower] = None, actors: int = _ACTORS) -> None:
+        """`actors`: how many actions may be under way at a time."""
         self.uri = connection.uri
+        self._follower = follower
+        self._actors = actors
         self._settings = connection
         self._loop = asyncio.get_running_loop()
         self._watchers: Dict[str, weakref.WeakSet[Any]] = {}
@@ -234,6 +254,8 @@ class LibvirtLink:
                 live.answers()
                 self._settled.set()
                 _log.info("connected to libvirt at %s", self.uri)
+                if self._follower is not None:
+                    self._follower.connected()
             await live.lost.wait()
             await asyncio.sleep(_jittered(_BACKOFF[0]))
 
@@ -268,7 +290,8 @@ class LibvirtLink:
         """Open a connection in a thread of its own. Cancel the future to have it closed again."""
         loop, settings, event, lost = self._loop, self._settings, self._event, self._lost
         future: asyncio.Future[_Live] = loop.create_future()
-        live = _Live(settings)
+        live = _Live(settings, self._actors)
+        follower = self._follower
 
         def failed(error: Busy) -> None:
             if not future.cancelled():
@@ -287,6 +310,7 @@ class LibvirtLink:
                     settings,
                     on_event=lambda domain, power: _tell(loop, event, live, domain, power),
                     on_close=lambda: _tell(loop, lost, live),
+                    on_detail=None if follower is None else lambda event: _tell(loop, follower.happened, event),
                 )
             except libvirt.libvirtError as error:
                 _tell(loop, failed, unreachable(error, settings.uri))
@@ -345,13 +369,13 @@ class LibvirtLink:
 class _Live:
     """What goes with one kept connection and is replaced with it."""
 
-    def __init__(self, settings: Connection) -> None:
+    def __init__(self, settings: Connection, actors: int) -> None:
         self._settings = settings
         self.opened: Optional[EventConnection] = None
         """The kept connection; set before the first call."""
         name = f"libvirt at {settings.uri}"
         self.reads = Lane(name, [self._kept] + [self._another] * (_READERS - 1), self.answers)
-        self.actions = Lane(name, [self._another] * _ACTORS, self.answers)
+        self.actions = Lane(name, [self._another] * actors, self.answers)
         self.lost = asyncio.Event()
         self.answered = 0.0
         """When (time.monotonic) libvirtd last showed a sign of life."""

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Awaitable, Callable
+from typing import Awaitable, Callable, Tuple
 
 from vbmcd.background import Background
 from vbmcd.control.server import ControlServer, prepare_folder
@@ -22,6 +22,7 @@ from vbmcd.supervisor.placement import Placement
 from vbmcd.supervisor.records import Records
 from vbmcd.supervisor.service import Service
 from vbmcd.supervisor.spawner import Spawner
+from vbmcd.supervisor.watchers import Watchers
 from vbmcd.supervisor.workers import Workers
 from vbmcd.worker import wire
 
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """One run of the daemon. Made inside of the running loop; the spawner comes from before it."""
 
-    def __init__(self, store: Store, socket: Path, placement: Placement, spawner: Spawner) -> None:
+    def __init__(
+        self, store: Store, socket: Path, placement: Placement, spawner: Spawner, watch: Tuple[str, ...] = ()
+    ) -> None:
         prepare_folder(socket)
         self._socket = socket
         self._spawner = spawner
@@ -39,8 +42,9 @@ class Supervisor:
         self._background = Background()
         self._records = Records(store)
         self._fleet = Fleet(placement, self._records.of)
-        self._service = Service(store, self._records, self._fleet, str(socket), self._stop.set)
-        self._workers = Workers(spawner, workers_socket(socket), self._fleet.on_up, self._on_message)
+        self._workers = Workers(spawner, workers_socket(socket), self._on_up, self._on_message)
+        self._watchers = Watchers(self._workers, store, watch)
+        self._service = Service(store, self._records, self._fleet, self._watchers, str(socket), self._stop.set)
         self._server = ControlServer(socket, self._service.handle)
         self.spawner_lost = False
 
@@ -61,6 +65,7 @@ class Supervisor:
         await self._server.finish()
         # Heard to the end: a command under way may still want its boot flags stored.
         await self._workers.close()
+        await self._watchers.drain()
         hearing.cancel()
         self._fleet.close()
         for task in done:
@@ -91,8 +96,16 @@ class Supervisor:
         self.spawner_lost = not self._stop.is_set()
         self._stop.set()
 
+    def _on_up(self, worker: str) -> None:
+        if self._watchers.has(worker):
+            self._watchers.on_up(worker)
+        else:
+            self._fleet.on_up(worker)
+
     async def _on_message(self, worker: str, message: wire.Message) -> None:
-        if message["type"] == "done":
+        if message["type"] == "seen":
+            self._watchers.on_message(worker, message)
+        elif message["type"] == "done":
             self._fleet.on_done(message["number"])
         elif message["type"] == "keep":
             # Beside the loop that hears the workers: a slow disk must not make them look hung.

@@ -23,6 +23,7 @@ from vbmcd.errors import Conflict, StateError, refusal
 from vbmcd.store import Store
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.records import Records
+from vbmcd.supervisor.watchers import Watchers
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,19 @@ PROC_UDP = ("/proc/net/udp", "/proc/net/udp6")
 class Service:
     """The daemon's configuration, and the commands on it."""
 
-    def __init__(self, store: Store, records: Records, fleet: Fleet, socket: str, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        records: Records,
+        fleet: Fleet,
+        watchers: Watchers,
+        socket: str,
+        stop: Callable[[], None],
+    ) -> None:
         self._store = store
         self._records = records
         self._fleet = fleet
+        self._watchers = watchers
         self._socket = socket
         self._stop = stop
         self._lock = asyncio.Lock()
@@ -148,6 +158,9 @@ class Service:
     async def _converge(self) -> None:
         served = {n: i for n, i in self._instances.items() if i.active and n not in self._broken}
         await self._fleet.converge(served)
+        # Whether its BMC is served or not: what depends on a domain follows it.
+        known = [instance for name, instance in sorted(self._instances.items()) if name not in self._broken]
+        await self._watchers.converge(instance.connection for instance in known)
 
     def _add_bind_errors(self, plan: converge.Plan, result: Result) -> None:
         instances = result["instances"]
@@ -173,6 +186,7 @@ class Service:
             "state_dir": str(self._store.path),
             "socket": self._socket,
             "workers": workers,
+            "watchers": self._watchers.describe(),
         }
 
     def _list(self, arguments: Mapping[str, object]) -> Result:

@@ -60,6 +60,7 @@ class Slot:
     """A worker by name, over the deaths of its processes."""
 
     name: str
+    kind: str = "worker"
     generation: int = 0
     early_deaths: int = 0
     process: Optional[Process] = None
@@ -84,16 +85,17 @@ class Workers:
 
     @property
     def names(self) -> Dict[str, Optional[Process]]:
-        return {name: slot.process for name, slot in self._slots.items()}
+        """The workers proper; not the watchers, which serve no BMC."""
+        return {name: slot.process for name, slot in self._slots.items() if slot.kind == "worker"}
 
     def process(self, name: str) -> Optional[Process]:
         slot = self._slots.get(name)
         return slot.process if slot else None
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, kind: str = "worker") -> None:
         """Start a worker unless it is there; one that can't be started is tried again until it can."""
         if name not in self._slots:
-            self._slots[name] = Slot(name)
+            self._slots[name] = Slot(name, kind)
             self._spawn(self._slots[name])
 
     async def stop(self, name: str) -> None:
@@ -184,7 +186,7 @@ class Workers:
         slot.generation += 1
         identity = f"{slot.name}.{slot.generation}"
         try:
-            pid, ours = self._fork(wire.WorkerSpec(identity, f"ipc://{self._path}"))
+            pid, ours = self._fork(wire.WorkerSpec(identity, f"ipc://{self._path}", slot.kind))
         except OSError as error:
             slot.restart = self._loop.call_later(RETRY_SECONDS, self._spawn, slot)
             fields = {"worker": slot.name, "reason": error.strerror or str(error)}

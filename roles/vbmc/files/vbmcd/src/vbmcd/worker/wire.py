@@ -3,17 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages between supervisor and workers: JSON objects over ZMQ, on a socket only the daemon can open.
 
-Down: ``assign`` (desired state), ``kept``. Up: ``heartbeat``, ``done``, ``keep``, ``users``. Descriptors pass
-beside them (``handover``), paired by token.
+Down: ``assign`` (desired state), ``kept``; ``watch`` to a watcher. Up: ``heartbeat``, ``done``, ``keep``, ``users``;
+``seen`` from a watcher. Descriptors pass beside them (``handover``), paired by token.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Tuple
 
-from vbmcd.config import Instance, Privilege, User
+from vbmcd.config import Connection, Instance, Privilege, User
 from vbmcd.documents import instance_from_file, instance_to_file
 
 HEARTBEAT_SECONDS = 1.0
@@ -29,6 +29,8 @@ class WorkerSpec:
     name: str
     endpoint: str
     """The ZMQ address of the supervisor."""
+    kind: str = "worker"
+    """What it is to be: a worker, or a watcher."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,20 @@ def parse_users(message: Message) -> Tuple[Users, Users]:
         for key in ("then", "now")
     )
     return then, now
+
+
+def watch(connection: Connection, seen: Dict[str, Message]) -> Message:
+    """Follow the domains there; `seen` is what was known of masters before, by UUID."""
+    return {"type": "watch", "connection": asdict(connection), "seen": seen}
+
+
+def parse_watch(message: Message) -> Tuple[Connection, Dict[str, Message]]:
+    return Connection(**message["connection"]), dict(message["seen"])
+
+
+def seen(master: str, entry: Optional[Message]) -> Message:
+    """Remember that of a master; None to forget it."""
+    return {"type": "seen", "master": master, "entry": entry}
 
 
 def _to_wire(users: Users) -> List[Tuple[str, str, int]]:

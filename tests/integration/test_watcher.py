@@ -1,0 +1,266 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dependency watcher against real libvirtd and QEMU: plain virsh acts on a master, and its dependencies follow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from rig.daemon import Vbmcd
+from rig.libvirtd import Libvirtd, tiny_domain
+from rig.waiting import eventually
+
+NAMESPACE = "urn:baremetal.lab:dependencies:1"
+
+
+def declare(libvirtd: Libvirtd, master: str, *others: str, **options: str) -> None:
+    """Have `master` depend on `others`, in its stored definition."""
+    words = "".join(f" {key.replace('_', '-')}='{value}'" for key, value in options.items())
+    items = "".join(f"<domain uuid='{libvirtd.virsh('domuuid', one)}' name='{one}'{words}/>" for one in others)
+    text = f"<dependencies>{items}</dependencies>"
+    libvirtd.virsh("metadata", master, NAMESPACE, "--key", "dep", "--set", text, "--config")
+
+
+def make(libvirtd: Libvirtd, *names: str) -> None:
+    libvirtd.define(*(tiny_domain(name) for name in names))
+
+
+def follow(vbmcd: Vbmcd, libvirtd: Libvirtd) -> None:
+    """Have the daemon follow the domains there; it does so for each instance's libvirt."""
+    vbmcd.apply({"name": "any", "address": "127.0.0.1", "libvirt_uri": libvirtd.uri, "domain": "any"})
+    eventually(lambda: watcher(vbmcd)["connected"], 10, "the watcher is connected")
+
+
+def watcher(vbmcd: Vbmcd) -> dict[str, object]:
+    (one,) = vbmcd.ask("ping")["watchers"]
+    found: dict[str, object] = one
+    return found
+
+
+def state(libvirtd: Libvirtd, name: str) -> str:
+    done = subprocess.run(
+        ["virsh", "--quiet", "--connect", libvirtd.uri, "domstate", name], capture_output=True, check=False, text=True
+    )
+    return done.stdout.strip() or "absent"
+
+
+def becomes(libvirtd: Libvirtd, wanted: str, *names: str) -> None:
+    eventually(
+        lambda: all(state(libvirtd, name) == wanted for name in names), 15, f"{', '.join(names)} become {wanted}"
+    )
+
+
+@pytest.fixture
+def vbmcd() -> Iterator[Vbmcd]:
+    with Vbmcd(workers="1") as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Libvirtd]:
+    with Libvirtd() as own:
+        yield own
+
+
+@pytest.fixture(autouse=True)
+def tidy(rig: Libvirtd) -> Iterator[None]:
+    yield
+    if not rig.pid:
+        rig.start()
+    for name in rig.virsh("list", "--all", "--name").split():
+        rig.remove(name)
+
+
+def test_the_walk_of_the_seed(rig: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> None:
+    """virsh create of A creates B; suspend, resume and destroy follow; what is done to B touches A never."""
+    follow(vbmcd, rig)
+    path = tmp_path / "domainB.xml"
+    path.write_text(tiny_domain("walk-b"))
+    metadata = (
+        f"<metadata><dep:dependencies xmlns:dep='{NAMESPACE}'><dep:domain file='{path}' name='walk-b'/>"
+        "</dep:dependencies></metadata>"
+    )
+    master = tmp_path / "domainA.xml"
+    master.write_text(tiny_domain("walk-a").replace("<memory ", metadata + "<memory ", 1))
+    rig.virsh("create", str(master))
+    becomes(rig, "running", "walk-a", "walk-b")
+    assert {"walk-a", "walk-b"} <= set(rig.virsh("list", "--name").split())
+    rig.virsh("suspend", "walk-a")
+    becomes(rig, "paused", "walk-b")
+    rig.virsh("resume", "walk-b")
+    becomes(rig, "running", "walk-b")
+    assert state(rig, "walk-a") == "paused"
+    rig.virsh("suspend", "walk-b")
+    rig.virsh("resume", "walk-a")
+    becomes(rig, "running", "walk-b")
+    rig.virsh("destroy", "walk-b")
+    assert state(rig, "walk-a") == "running"
+    rig.virsh("create", str(path))
+    rig.virsh("destroy", "walk-a")
+    becomes(rig, "absent", "walk-b")
+    assert "it went first, so 'before' means after here" in vbmcd.log
+
+
+def test_what_is_no_suspend_or_end_is_not_propagated(rig: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> None:
+    make(rig, "save-a", "save-b")
+    declare(rig, "save-a", "save-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "save-a")
+    becomes(rig, "running", "save-b")
+    rig.virsh("reset", "save-a")
+    rig.virsh("managedsave", "save-a")
+    rig.virsh("start", "save-a")
+    becomes(rig, "running", "save-a")
+    os.kill(rig.qemu_pid("save-a"), signal.SIGKILL)
+    becomes(rig, "shut off", "save-a")
+    rig.virsh("start", "save-a")
+    rig.virsh("suspend", "save-a")
+    becomes(rig, "paused", "save-b")  # what came before is dealt with by now
+    assert "destroy:save-b" not in vbmcd.log
+    assert vbmcd.log.count("suspend:save-b") == 1
+
+
+def test_a_crash_stops_what_is_declared_so(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "crash-a", "crash-b")
+    declare(rig, "crash-a", "crash-b", on_crash="stop")
+    follow(vbmcd, rig)
+    rig.virsh("start", "crash-a")
+    becomes(rig, "running", "crash-b")
+    os.kill(rig.qemu_pid("crash-a"), signal.SIGKILL)
+    becomes(rig, "shut off", "crash-b")
+
+
+def test_a_dependency_of_two_masters_follows_the_last_one(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "two-a", "two-m", "two-b")
+    declare(rig, "two-a", "two-b")
+    declare(rig, "two-m", "two-b")
+    follow(vbmcd, rig)
+    for master in ("two-a", "two-m"):
+        rig.virsh("start", master)
+    becomes(rig, "running", "two-b")
+    rig.virsh("suspend", "two-a")
+    rig.virsh("destroy", "two-a")
+    rig.virsh("suspend", "two-m")
+    becomes(rig, "paused", "two-b")
+    assert "destroy:two-b" not in vbmcd.log
+    rig.virsh("destroy", "two-m")
+    becomes(rig, "shut off", "two-b")
+
+
+def test_eight_follow_one(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    others = [f"eight-{number}" for number in range(8)]
+    make(rig, "eight-a", *others)
+    declare(rig, "eight-a", *others)
+    follow(vbmcd, rig)
+    rig.virsh("start", "eight-a")
+    becomes(rig, "running", *others)
+    rig.virsh("suspend", "eight-a")
+    becomes(rig, "paused", *others)
+    rig.virsh("resume", "eight-a")
+    becomes(rig, "running", *others)
+    rig.virsh("destroy", "eight-a")
+    becomes(rig, "shut off", *others)
+
+
+def test_a_master_is_never_taken_back(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    broken = "<disk type='file' device='disk'><source file='/no/such/image'/><target dev='vda' bus='virtio'/></disk>"
+    rig.define(tiny_domain("back-a"), tiny_domain("back-b", devices=broken))
+    declare(rig, "back-a", "back-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "back-a")
+    eventually(lambda: "what a domain depends on can't follow it" in vbmcd.log, 10, "the watcher says so")
+    assert "/no/such/image" in vbmcd.log
+    assert state(rig, "back-a") == "running"
+
+
+def test_two_hundred_toggles_end_in_the_same_state(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "toggle-a", "toggle-b")
+    declare(rig, "toggle-a", "toggle-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "toggle-a")
+    becomes(rig, "running", "toggle-b")
+    connection = libvirt.open(rig.uri)
+    try:
+        master, slave = connection.lookupByName("toggle-a"), connection.lookupByName("toggle-b")
+        for _turn in range(100):
+            master.suspend()
+            master.resume()
+        eventually(lambda: slave.state()[0] == 1, 5, "both run")
+        master.suspend()
+        eventually(lambda: slave.state()[0] == 3, 5, "both are paused")
+    finally:
+        connection.close()
+
+
+def test_a_watcher_killed_between_the_two_has_a_successor_that_goes_on(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "kill-a", "kill-b")
+    declare(rig, "kill-a", "kill-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "kill-a")
+    becomes(rig, "running", "kill-b")
+    pid = watcher(vbmcd)["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGSTOP)
+    rig.virsh("suspend", "kill-a")
+    assert state(rig, "kill-b") == "running"
+    os.kill(pid, signal.SIGKILL)
+    becomes(rig, "paused", "kill-b")
+    assert watcher(vbmcd)["pid"] not in (pid, None)
+
+
+def test_what_happens_while_the_daemon_is_away_is_made_up_for(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "away-a", "away-b", "away-c", "away-d")
+    declare(rig, "away-a", "away-b")
+    declare(rig, "away-c", "away-d")
+    follow(vbmcd, rig)
+    rig.virsh("start", "away-a")
+    rig.virsh("start", "away-c")
+    becomes(rig, "running", "away-b", "away-d")
+    vbmcd.stop()
+    rig.virsh("destroy", "away-a")
+    rig.virsh("suspend", "away-d")  # nobody's affair but its own
+    vbmcd.start()
+    becomes(rig, "shut off", "away-b")
+    assert state(rig, "away-d") == "paused"
+
+
+def test_libvirtd_killed_during_a_propagation_is_made_up_for(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    others = [f"lost-{number}" for number in range(4)]
+    make(rig, "lost-a", *others)
+    declare(rig, "lost-a", *others)
+    follow(vbmcd, rig)
+    rig.virsh("start", "lost-a")
+    becomes(rig, "running", *others)
+    connection = libvirt.open(rig.uri)
+    connection.lookupByName("lost-a").suspend()
+    rig.kill()
+    connection.close()
+    rig.start()
+    becomes(rig, "paused", "lost-a", *others)
+    connection = libvirt.open(rig.uri)
+    connection.lookupByName("lost-a").destroy()
+    rig.kill()
+    connection.close()
+    rig.start()
+    becomes(rig, "shut off", "lost-a", *others)
+
+
+def test_dependencies_declared_while_running_are_followed_from_then_on(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "late-a", "late-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "late-a")
+    item = f"<dependencies><domain uuid='{rig.virsh('domuuid', 'late-b')}' name='late-b'/></dependencies>"
+    rig.virsh("metadata", "late-a", NAMESPACE, "--key", "dep", "--set", item, "--live", "--config")
+    eventually(lambda: watcher(vbmcd)["masters"] == 1, 5, "the watcher knows")
+    assert state(rig, "late-b") == "shut off"
+    rig.virsh("destroy", "late-a")
+    rig.virsh("start", "late-a")
+    becomes(rig, "running", "late-b")
