@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,47 +14,9 @@ import libvirt
 import pytest
 
 from rig.daemon import Vbmcd
+from rig.groups import NAMESPACE, becomes, declare, follow, make, state, watcher
 from rig.libvirtd import Libvirtd, tiny_domain
 from rig.waiting import eventually
-
-NAMESPACE = "urn:baremetal.lab:dependencies:1"
-
-
-def declare(libvirtd: Libvirtd, master: str, *others: str, **options: str) -> None:
-    """Have `master` depend on `others`, in its stored definition."""
-    words = "".join(f" {key.replace('_', '-')}='{value}'" for key, value in options.items())
-    items = "".join(f"<domain uuid='{libvirtd.virsh('domuuid', one)}' name='{one}'{words}/>" for one in others)
-    text = f"<dependencies>{items}</dependencies>"
-    libvirtd.virsh("metadata", master, NAMESPACE, "--key", "dep", "--set", text, "--config")
-
-
-def make(libvirtd: Libvirtd, *names: str) -> None:
-    libvirtd.define(*(tiny_domain(name) for name in names))
-
-
-def follow(vbmcd: Vbmcd, libvirtd: Libvirtd) -> None:
-    """Have the daemon follow the domains there; it does so for each instance's libvirt."""
-    vbmcd.apply({"name": "any", "address": "127.0.0.1", "libvirt_uri": libvirtd.uri, "domain": "any"})
-    eventually(lambda: watcher(vbmcd)["connected"], 10, "the watcher is connected")
-
-
-def watcher(vbmcd: Vbmcd) -> dict[str, object]:
-    (one,) = vbmcd.ask("ping")["watchers"]
-    found: dict[str, object] = one
-    return found
-
-
-def state(libvirtd: Libvirtd, name: str) -> str:
-    done = subprocess.run(
-        ["virsh", "--quiet", "--connect", libvirtd.uri, "domstate", name], capture_output=True, check=False, text=True
-    )
-    return done.stdout.strip() or "absent"
-
-
-def becomes(libvirtd: Libvirtd, wanted: str, *names: str) -> None:
-    eventually(
-        lambda: all(state(libvirtd, name) == wanted for name in names), 15, f"{', '.join(names)} become {wanted}"
-    )
 
 
 @pytest.fixture

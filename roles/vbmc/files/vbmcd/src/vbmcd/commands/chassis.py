@@ -23,6 +23,8 @@ from vbmcd.machine.base import Action
 chassis = CommandTable(NetFn.CHASSIS)
 
 POWER_ON = 0x01
+POWER_FAULT = 0x08
+CONTROL_FAULT = 0x10
 AC_FAILED = 0x01
 LAST_ON_BY_COMMAND = 0x10
 IDENTIFY_SUPPORTED = 0x40
@@ -51,14 +53,18 @@ async def get_capabilities(context: Context, request: None) -> bytes:
 
 @chassis.read(0x01, privilege=Privilege.USER)
 async def get_status(context: Context, request: None) -> bytes:
-    """Get Chassis Status (28.2). A machine here knows no power faults, intrusions or front panels."""
+    """Get Chassis Status (28.2). A machine here knows no intrusions or front panels.
+
+    Its power is at fault when parts of it did not do what the last command asked.
+    """
     bmc = context.bmc
     on = await bmc.machine.is_on()
     last = bmc.has(power.LastRestart)
     event = LAST_ON_BY_COMMAND if on and last and last.on_by_command else 0
     event |= AC_FAILED if bmc.history.outage else 0
     restore = power_policy.restore_policy(bmc) << RESTORE_SHIFT
-    return bytes((restore | (POWER_ON if on else 0), event, IDENTIFY_SUPPORTED | identify_state(bmc)))
+    fault = POWER_FAULT | CONTROL_FAULT if bmc.history.fault else 0
+    return bytes((restore | fault | (POWER_ON if on else 0), event, IDENTIFY_SUPPORTED | identify_state(bmc)))
 
 
 def identify_state(bmc: Bmc) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 from vbmcd.background import Background
 from vbmcd.commands.keep import Keep, Saver
@@ -96,6 +96,13 @@ class Journal:
         if used is not None and used.device is BootDevice.NETWORK:
             self._note(events.boot(events.SystemBoot.PXE_REQUESTED))
 
+    def power_failed(self, failures: Sequence[str]) -> None:
+        """A power command failed for parts of the machine: 'part: reason' of each, as text behind the event."""
+        self._note(events.power_control_failed())
+        for failure in failures:
+            for entry in events.text(failure):
+                self._note_entry(entry)
+
     def login_failed(self, user_id: int, channel: int) -> None:
         """Somebody gave a wrong password for a user, or named nobody that there is (id 0)."""
         now = self._clock()
@@ -116,9 +123,12 @@ class Journal:
             self._note(events.watchdog(state, use))
 
     def _note(self, event: events.Event) -> None:
+        self._note_entry(event.entry())
+
+    def _note_entry(self, entry: bytes) -> None:
         if self._closed:
             return
-        self.sel.add(event.entry(), self.now)
+        self.sel.add(entry, self.now)
         if self._background is None:
             self._background = Background()
         if not len(self._background):

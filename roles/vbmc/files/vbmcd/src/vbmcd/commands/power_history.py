@@ -15,7 +15,7 @@ import json
 import random
 import time
 from dataclasses import asdict, dataclass
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 from vbmcd.background import Background
 from vbmcd.commands.journal import Journal
@@ -74,6 +74,7 @@ class PowerHistory:
         "_machine",
         "_saver",
         "_timer",
+        "fault",
         "on_outage",
         "outage",
         "prompt",
@@ -91,6 +92,8 @@ class PowerHistory:
         self._closed = False
         self.prompt = False
         """Whether what becomes of the machine depends on the record, so that each change is stored at once."""
+        self.fault = False
+        """Whether parts of the machine did not do what the last power command asked of it."""
         self.outage = False
         """Whether the machine last lost its power with its hypervisor."""
         self.on_outage: Callable[[Power], bool] = no_outage
@@ -113,6 +116,11 @@ class PowerHistory:
         if power.on != self._known.on or (power.on and power.run != self._known.run):
             self._end(self._clock())
             self._begin(power)
+
+    def commanded(self, failures: Tuple[str, ...]) -> None:
+        self.fault = bool(failures)
+        if failures:
+            self._journal.power_failed(failures)
 
     def found(self, power: Power) -> None:
         known, host_run = self._known, self._machine.host_run()

@@ -160,7 +160,7 @@ def perform(connection: Any, action: Action) -> bool:
         with failing(connection):
             if level(find(connection, dependency)) is action.wanted:
                 return False  # somebody else was faster
-        raise ActionFailed(_reason(error)) from error
+        raise ActionFailed(reason(error)) from error
     return True
 
 
@@ -197,10 +197,13 @@ def failing(connection: Any) -> Iterator[None]:
     except libvirt.libvirtError as error:
         if not connection.isAlive():
             raise
-        raise ActionFailed(_reason(error)) from error
+        raise ActionFailed(reason(error)) from error
 
 
-def _reason(error: Any) -> str:
+def reason(error: Any) -> str:
+    """What a libvirtError says, but for what may quote a line of a definition, which may hold a password."""
+    if error.get_error_code() in (libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_DETAIL):
+        return "libvirt refused its definition (error %d): correct that" % error.get_error_code()
     return str(error.get_error_message() or error)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
-from typing import Callable, NamedTuple, Optional, Protocol
+from typing import Callable, NamedTuple, Optional, Protocol, Tuple
 
 
 class Action(enum.Enum):
@@ -78,6 +78,12 @@ class PowerObserver(Protocol):
     def switched(self, power: Power) -> None:
         """The machine was switched on or off, by whomever."""
 
+    def commanded(self, failures: Tuple[str, ...]) -> None:
+        """A power command on a machine of several parts has ended: what failed and why, each as 'part: reason'.
+
+        Without failures only after one with some.
+        """
+
     def found(self, power: Power) -> None:
         """So it is, after nobody looked for a while: the observer is new, or the backend was away."""
 
@@ -92,6 +98,14 @@ class Busy(MachineError):
 
 class WrongState(MachineError):
     """Not possible in the machine's present state, or there is no such machine (D5h)."""
+
+
+class GroupFailed(WrongState):
+    """Parts of a machine did not do what it did; `failures` has 'part: reason' of each."""
+
+    def __init__(self, message: str, failures: Tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.failures = failures
 
 
 class Unsupported(MachineError):

@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 import libvirt
 
+from vbmcd.machine import libvirt_group
 from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
 from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot
 
@@ -35,14 +36,22 @@ class Plan:
     start_from: Optional[str] = field(default=None, repr=False)
     """The definition to start from instead of the stored one. It holds secrets."""
     signal: Optional[Action] = None
+    complete: bool = False
+    """Start what the domain requires and what is off."""
 
     @property
     def empty(self) -> bool:
-        return not (self.stop or self.start or self.signal)
+        return not (self.stop or self.start or self.signal or self.complete)
 
 
 def is_on(connection: Any, name: str) -> bool:
     return bool(connection.lookupByName(name).isActive())
+
+
+def is_up(connection: Any, name: str) -> bool:
+    """Whether it is on, and with it everything that it requires."""
+    domain = connection.lookupByName(name)
+    return bool(domain.isActive()) and libvirt_group.is_complete(connection, domain)
 
 
 def system_uuid(connection: Any, name: str) -> uuid.UUID:
@@ -78,7 +87,9 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
     if action is Action.OFF:
         return Plan(on, stop=on)
     if action is Action.ON:
-        return Plan(on) if on else _start(connection, domain, boot)
+        if on:
+            return Plan(on, complete=not libvirt_group.is_complete(connection, domain))
+        return _start(connection, domain, boot)
     if not on:
         raise WrongState(f"domain {name!r} is off")
     if action is Action.CYCLE or (action is Action.RESET and _boots_anew(domain, boot)):
@@ -91,17 +102,22 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
 def execute(connection: Any, name: str, steps: Plan) -> None:
     domain = connection.lookupByName(name)
     if steps.stop:
-        _unless(domain, False, domain.destroy)
-    if steps.start_from is not None:
-        connection.createXML(steps.start_from)
-    elif steps.start:
-        _unless(domain, True, domain.create)
+        libvirt_group.stop(connection, domain, lambda: _unless(domain, False, domain.destroy))
+    if steps.start or steps.complete:
+        libvirt_group.start(connection, domain, lambda: _start_one(connection, domain, steps), done=steps.complete)
     if steps.signal is Action.SOFT:
         _unless(domain, False, lambda: _press_power_button(domain))
     elif steps.signal is Action.RESET:
         domain.reset()
     elif steps.signal is Action.DIAGNOSTIC:
         domain.injectNMI()
+
+
+def _start_one(connection: Any, domain: Any, steps: Plan) -> None:
+    if steps.start_from is not None:
+        connection.createXML(steps.start_from)
+    elif steps.start:
+        _unless(domain, True, domain.create)
 
 
 def _start(connection: Any, domain: Any, boot: Optional[BootOverride], stop: bool = False) -> Plan:

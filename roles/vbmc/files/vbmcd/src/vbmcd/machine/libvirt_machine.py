@@ -10,10 +10,10 @@ import logging
 import uuid
 from functools import cache, partial
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 from vbmcd.machine import libvirt_actions as actions
-from vbmcd.machine.base import Action, BootOverride, Busy, Power, PowerObserver, Statistics
+from vbmcd.machine.base import Action, BootOverride, Busy, GroupFailed, Power, PowerObserver, Statistics
 from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_console import LibvirtConsole
 from vbmcd.machine.libvirt_link import LibvirtLink
@@ -48,6 +48,8 @@ class LibvirtMachine:
         "__weakref__",
         "_acting",
         "_action",
+        "_faulty",
+        "_joining",
         "_link",
         "_meter",
         "_name",
@@ -71,6 +73,10 @@ class LibvirtMachine:
         self._was_on = False
         """The state in which the last power command found the machine."""
         self._action: Optional[asyncio.Task[None]] = None
+        self._faulty = False
+        """Whether the last power command failed for a part of the machine."""
+        self._joining = False
+        """Whether the domain was seen to start, and not yet everything that it requires."""
         self._meter: Optional[Meter] = None
         self._observer: Optional[PowerObserver] = None
         link.watch(name, self)
@@ -80,6 +86,8 @@ class LibvirtMachine:
         self.version += 1
         self._on = None
         self._meter = None
+        if power is not None:
+            self._joining = power.on
         if power is not None and self._observer is not None:
             self._observer.switched(power)
 
@@ -106,10 +114,12 @@ class LibvirtMachine:
             await self._link.check()
         on = self._on
         if on is None:
-            version = self.version
-            on = await self._link.call(self._name, actions.is_on, self._name)
-            if version == self.version and self._link.follows_events:
-                self._on = on
+            version, joining = self.version, self._joining
+            read = actions.is_up if joining else actions.is_on
+            on = await self._link.call(self._name, read, self._name)
+            # No event of this domain tells when others join it: until they have, it is looked at each time.
+            if version == self.version and self._link.follows_events and (on or not joining):
+                self._on, self._joining = on, False
         return on
 
     async def control(self, action: Action, boot: Optional[BootOverride] = None) -> bool:
@@ -124,6 +134,8 @@ class LibvirtMachine:
             self._was_on = plan.was_on
             if not plan.empty:
                 await self._accept(action, plan)
+            elif self._faulty:
+                self._tell(())
         finally:
             self._acting = self._action is not None
         return plan.start_from is not None
@@ -174,6 +186,14 @@ class LibvirtMachine:
         self._acting = False
         self.changed()
         error = None if task.cancelled() else task.exception()
+        failures = error.failures if isinstance(error, GroupFailed) else ()
+        if failures or (self._faulty and error is None):
+            self._tell(failures)
         if error is not None:
             # The caller may have been told "accepted" long ago, so this may be the only word about it.
             _log.warning("power command %r for domain %r failed: %s", action.value, self._name, error)
+
+    def _tell(self, failures: Tuple[str, ...]) -> None:
+        self._faulty = bool(failures)
+        if self._observer is not None:
+            self._observer.commanded(failures)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Iterator
 
 from vbmcd.storage.sel import SYSTEM_EVENT
 
@@ -14,6 +15,10 @@ SENSOR_SPECIFIC = 0x6F
 """Event/reading type of a discrete sensor whose states its sensor type defines (42.1)."""
 DEASSERTED = 0x80
 UNSPECIFIED = 0xFF
+
+TEXT_TYPE = 0xF0
+TEXT_SIZE = 11
+TEXT_ENTRIES = 16
 
 BMC = b"\x20\x00"
 """Generator id: the BMC itself, channel 0, LUN 0 (32.1)."""
@@ -55,6 +60,7 @@ class PowerUnit(enum.IntEnum):
     """States of a power unit sensor."""
 
     OFF = 0x0
+    CONTROL_FAILURE = 0x5
 
 
 class SystemBoot(enum.IntEnum):
@@ -99,6 +105,21 @@ def entry_of(generator: bytes, event: bytes) -> bytes:
 def power(on: bool) -> Event:
     """The power unit sensor's state 'power off' ended or began."""
     return Event(SensorType.POWER_UNIT, SensorNumber.POWER, PowerUnit.OFF, deasserted=on)
+
+
+def power_control_failed() -> Event:
+    """A unit did not respond to a request to turn on or off."""
+    return Event(SensorType.POWER_UNIT, SensorNumber.POWER, PowerUnit.CONTROL_FAILURE)
+
+
+def text(words: str) -> Iterator[bytes]:
+    """Entries that hold a text, which no event has room for: OEM entries without a time (32.3).
+
+    As Linux leaves its last words: who writes, a number that counts up, and 11 characters (type F0h).
+    """
+    data = words.encode("ascii", "replace")[: TEXT_ENTRIES * TEXT_SIZE]
+    for number, start in enumerate(range(0, len(data), TEXT_SIZE)):
+        yield bytes((0, 0, TEXT_TYPE, BMC[0], number)) + data[start : start + TEXT_SIZE].ljust(TEXT_SIZE, b"\0")
 
 
 def boot(how: SystemBoot) -> Event:

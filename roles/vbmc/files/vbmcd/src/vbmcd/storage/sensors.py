@@ -72,7 +72,7 @@ def _megabytes(rate: Optional[float]) -> Optional[float]:
     return None if rate is None else rate / _MEGABYTE
 
 
-POWER = Discrete(SensorNumber.POWER, "Power", SensorType.POWER_UNIT, Entity.POWER_UNIT, 0x0001)
+POWER = Discrete(SensorNumber.POWER, "Power", SensorType.POWER_UNIT, Entity.POWER_UNIT, 0x0021)
 WATCHDOG = Discrete(SensorNumber.WATCHDOG, "Watchdog", SensorType.WATCHDOG, Entity.MANAGEMENT, 0x010F)
 
 _CPU = Analog(SensorNumber.CPU, "CPU", SensorType.PROCESSOR, Entity.PROCESSOR, PERCENT, lambda s: s.cpu_percent, _FULL)

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""IPMI power commands on a domain that depends on others, against real libvirtd and QEMU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rig.console import CONTROL, STATUS, Console
+from rig.daemon import Vbmcd
+from rig.groups import becomes, declare, make, state
+from rig.libvirtd import Libvirtd, tiny_domain
+from rig.waiting import eventually
+
+OFF, ON, CYCLE = b"\0", b"\1", b"\2"
+FAULTS = 0x18
+BROKEN = "<disk type='file' device='disk'><source file='/no/such/image'/><target dev='vda' bus='virtio'/></disk>"
+NAMES = ("power-a", *(f"power-{number}" for number in range(4)))
+
+
+@pytest.fixture
+def vbmcd(libvirtd: Libvirtd) -> Iterator[Vbmcd]:
+    make(libvirtd, *NAMES)
+    with Vbmcd(workers="1") as daemon:
+        yield daemon
+    for name in NAMES:
+        libvirtd.remove(name)
+
+
+def serve(vbmcd: Vbmcd, libvirtd: Libvirtd) -> Console:
+    port = vbmcd.serve("power-a", libvirt_uri=libvirtd.uri, domain="power-a")
+    return Console(port).login()
+
+
+def power(console: Console) -> int:
+    """Byte 1 of Chassis Status (28.2)."""
+    return console.request(*STATUS)[1]
+
+
+def command(console: Console, what: bytes) -> float:
+    """Give a power command; the seconds until it was accepted."""
+    began = time.monotonic()
+    answer = console.request(*CONTROL, what)
+    assert answer[0] == 0, answer.hex()
+    return time.monotonic() - began
+
+
+def test_a_power_command_acts_on_the_group_in_order(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    declare(libvirtd, "power-a", *NAMES[1:3])
+    console = serve(vbmcd, libvirtd)
+    command(console, ON)
+    eventually(lambda: power(console) & 1, 20, "the machine is on")
+    assert [state(libvirtd, name) for name in NAMES[:3]] == ["running"] * 3
+    numbers = {name: int(libvirtd.virsh("domid", name)) for name in NAMES[:3]}
+    assert numbers["power-a"] > max(numbers["power-0"], numbers["power-1"])
+    command(console, CYCLE)
+    eventually(lambda: state(libvirtd, "power-a") == "running", 20, "it was cycled")
+    eventually(lambda: int(libvirtd.virsh("domid", "power-a")) > numbers["power-a"] + 2, 20, "all were")
+    assert int(libvirtd.virsh("domid", "power-0")) > numbers["power-0"]
+    command(console, OFF)
+    becomes(libvirtd, "shut off", *NAMES[:3])
+
+
+def test_it_reads_on_once_all_run_that_it_requires(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    declare(libvirtd, "power-a", *NAMES[1:], order="after")
+    console = serve(vbmcd, libvirtd)
+    assert not power(console) & 1
+    accepted = command(console, ON)
+    while not power(console) & 1:
+        pass
+    assert [state(libvirtd, name) for name in NAMES] == ["running"] * 5
+    assert accepted < 0.5
+
+
+def test_a_part_that_fails_is_a_power_fault_and_in_the_event_log(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    libvirtd.remove("power-1")
+    libvirtd.define(tiny_domain("power-1", devices=BROKEN))
+    declare(libvirtd, "power-a", "power-0", "power-1")
+    console = serve(vbmcd, libvirtd)
+    console.request(*CONTROL, ON)
+    eventually(lambda: power(console) & FAULTS == FAULTS, 20, "the power is at fault")
+    assert [state(libvirtd, name) for name in NAMES[:3]] == ["shut off"] * 3
+    console.request(0x0A, 0x42)
+    entries, number = [], 0
+    while number != 0xFFFF:
+        answer = console.request(0x0A, 0x43, bytes(2) + number.to_bytes(2, "little") + b"\0\xff")
+        number = int.from_bytes(answer[1:3], "little")
+        entries.append(answer[3:])
+    assert any(entry[2] == 2 and entry[10] == 0x09 and entry[13] & 0x0F == 5 for entry in entries)
+    text = b"".join(entry[5:] for entry in entries if entry[2] == 0xF0).decode()
+    assert text.startswith("power-1: ")
+    assert "/no/such/image" in text
+    declare(libvirtd, "power-a", "power-0")
+    command(console, ON)
+    eventually(lambda: power(console) & 1, 20, "the machine is on")
+    eventually(lambda: not power(console) & FAULTS, 5, "the fault is gone")
