@@ -54,6 +54,17 @@ INVENTORY: dict[str, Any] = {
         },
     },
 }
+PROVISIONING = {
+    "name": "labtest",
+    "forward": "isolated",
+    "bridge": BRIDGE,
+    "address": "198.18.76.1/24",
+    "dhcp_start": "198.18.76.10",
+    "dhcp_end": "198.18.76.99",
+    "tftp_root": "/srv/labtest",
+    "boot_file": "boot.ipxe",
+    "boot_script": "#!ipxe\necho hello\n",
+}
 # QEMUs of a sandbox would share cgroups and security labels with the machine's own, and in a changed root libvirt can't
 # give them a /dev of their own.
 QEMU_CONF = 'cgroup_controllers = []\nsecurity_driver = "none"\nnamespaces = []\n'
@@ -292,9 +303,13 @@ def test_bmcs_have_addresses_of_their_own_and_keep_them(lab: Lab) -> None:
     assert changes(lab.play("bring_up", inventory=own)) == {"hv": 0}
 
     del own["nodes"]["hosts"]["labtest-1"]
-    assert "remove 198.18.77.1 from" in lab.play("bring_up", "--tags", "nodes", "--check", "--diff", inventory=own)
-    lab.play("bring_up", "--tags", "nodes", inventory=own)
+    own["hypervisors"]["hosts"]["hv"]["hypervisor_networks"] = [PROVISIONING]
+    foretold = lab.play("bring_up", "--tags", "hypervisor,nodes", "--check", "--diff", inventory=own)
+    assert "remove 198.18.77.1 from" in foretold and "labtest: restart" in foretold
+    lab.play("bring_up", "--tags", "hypervisor,nodes", inventory=own)
     assert lab.addresses(BMC_INTERFACE) == {"198.18.77.2", "2001:db8:77::2"}
+    assert "bootp file='boot.ipxe'" in lab.virsh("net-dumpxml", "labtest")
+    assert lab.sandbox.exists("/srv/labtest/boot.ipxe")
 
     lab.play("tear_down", inventory=own)
     assert lab.sandbox.run("ip", "link", "show", BMC_INTERFACE, check=False).returncode != 0
