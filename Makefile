@@ -138,6 +138,9 @@ $(STAMPS)/bench: requirements/bench.txt
 	.cache/virtualbmc/bin/pip install --quiet -r requirements/bench.txt
 	mkdir -p $(@D) && touch $@
 
+# A VirtualBMC to take over from.
+test integration: $(STAMPS)/bench
+
 # Folders are listed besides files, so that a removed file counts as a change.
 COLLECTION_SOURCES := $(shell find galaxy.yml README.md LICENSE meta plugins roles playbooks \
     -name __pycache__ -prune -o -not -name '*.egg-info' -print)

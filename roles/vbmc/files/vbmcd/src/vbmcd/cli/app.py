@@ -21,6 +21,7 @@ from vbmcd.cli.apply import Apply, Import
 from vbmcd.cli.change import Add, Delete, Start, Stop
 from vbmcd.cli.show import List as ListInstances
 from vbmcd.cli.show import Show, Status
+from vbmcd.cli.take_over import TakeOver
 
 COMMANDS: Dict[str, Type[Any]] = {
     "add": Add,
@@ -32,6 +33,7 @@ COMMANDS: Dict[str, Type[Any]] = {
     "start": Start,
     "status": Status,
     "stop": Stop,
+    "take-over": TakeOver,
 }
 
 

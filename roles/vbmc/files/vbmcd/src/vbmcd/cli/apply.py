@@ -18,7 +18,7 @@ COLUMNS = ("Name", "Changed", "Actions", "Address", "Port")
 Result = Dict[str, Any]
 
 
-class _Converge(VbmcLister):
+class Converge(VbmcLister):
     """A command that sends ``apply`` and shows what that changed."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -49,7 +49,7 @@ class _Converge(VbmcLister):
         return super().produce_output(parsed_args, column_names, rows)
 
 
-class Apply(_Converge):
+class Apply(Converge):
     """Make the virtual BMCs what a file says; what is so already is left alone."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -66,7 +66,7 @@ class Apply(_Converge):
         return self.apply(specs, parsed_args, purge=parsed_args.purge, owner=parsed_args.owner or "")
 
 
-class Import(_Converge):
+class Import(Converge):
     """Take over the configuration of a VirtualBMC, which is left as it is."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

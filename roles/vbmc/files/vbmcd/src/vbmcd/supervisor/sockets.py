@@ -28,6 +28,10 @@ RESERVED = 64
 channels. ZMQ ends a process that has none left."""
 
 
+IN_USE = "another program has it"
+"""Of an endpoint that can be had as soon as that program gives it up."""
+
+
 class BindError(VbmcError):
     """An endpoint that can't be had now."""
 
@@ -80,7 +84,7 @@ def _make_room(sock: socket.socket) -> None:
 
 def _explain(instance: Instance, error: OSError) -> str:
     remedies = {
-        errno.EADDRINUSE: "another program has it: end that one, or give the instance another port",
+        errno.EADDRINUSE: f"{IN_USE}: end that one, or give the instance another port",
         errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE: give it one above, or the right",
         errno.EADDRNOTAVAIL: "no interface has this address: add it, or give the instance another",
         errno.EMFILE: "the daemon's limit of open files is reached: raise it (LimitNOFILE=)",
