@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -322,6 +323,26 @@ def test_at_the_limit_of_open_files_surplus_instances_are_in_error_and_the_daemo
         assert 0 < len(errors) < 60 and all("limit of open files" in error for error in errors)
         for _turn in range(20):
             assert len(vbmcd.ask("list")["instances"]) == 60
+
+
+def test_sockets_that_a_cleaner_removed_are_made_again(vbmcd: Vbmcd) -> None:
+    port = vbmcd.serve("a", **NO_MACHINE)
+    shutil.rmtree(vbmcd.socket.parent)
+    eventually(vbmcd.socket.exists, 10, "the control socket is there again")
+    assert mode(vbmcd.socket) == 0o660
+    assert vbmcd.status("a")["status"] == "running"
+    before = vbmcd.worker_of("a")
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: vbmcd.worker_of("a") not in (None, before), 10, "a new worker finds the way to the supervisor")
+    with Console(port) as console:
+        console.login()
+
+
+def test_what_can_be_done_of_several_names_is_done(vbmcd: Vbmcd) -> None:
+    vbmcd.serve("a", **NO_MACHINE)
+    done = vbmcd.vbmc("stop", "nobody", "a")
+    assert done.returncode == 1 and "No domain with matching name nobody was found" in done.stderr
+    assert vbmcd.status("a")["status"] == "down"
 
 
 def test_a_socket_that_another_daemon_made_meanwhile_stays(vbmcd: Vbmcd) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from types import TracebackType
@@ -73,7 +74,9 @@ class Console:
         return self
 
     def _log_in(self, privilege: int, deadline: float) -> None:
-        packets = self.packets = ConsolePackets(*self._who, role=privilege)
+        # Another id each time: the late answer to an earlier login is none to this one.
+        console_id = int.from_bytes(os.urandom(4), "little") | 1
+        packets = self.packets = ConsolePackets(*self._who, role=privilege, console_id=console_id)
         if packets.opened(self._step(packets.open_session(), deadline)):
             raise Refused("Open Session was refused")
         if not packets.took_rakp2(self._step(packets.rakp1(), deadline)):
@@ -93,6 +96,10 @@ class Console:
                 return answer
             datagram = self.packets.request(netfn, command, data, rqseq=rqseq)
         raise NoAnswer(f"no answer to {netfn:02X}h/{command:02X}h within {timeout:g} s")
+
+    @property
+    def _console_id(self) -> bytes:
+        return self.packets.console_id.to_bytes(4, "little")
 
     def send(self, datagram: bytes) -> None:
         """Send any bytes."""
@@ -118,7 +125,7 @@ class Console:
         while time.monotonic() < deadline:
             self._send(datagram)
             answer = self._receive(min(deadline, time.monotonic() + self._resend))
-            if answer is None or answer[5] != datagram[5] + 1:
+            if answer is None or answer[5] != datagram[5] + 1 or payload_of(answer)[4:8] != self._console_id:
                 continue
             if payload_of(answer)[1]:
                 raise Refused(f"login message {datagram[5]:02X}h got status {payload_of(answer)[1]:02X}h")

@@ -81,16 +81,17 @@ class FakeDaemon:
             )
             return self._carry_out(plan, wanted.check)
         names = protocol.parse_names(command, arguments)
-        return self._carry_out(converge.plan_names(self.instances, names, STATES[command]), False)
+        plan = converge.plan_names(self.instances, names, STATES[command])
+        return self._carry_out(plan, False, partly=bool(plan.changes))
 
-    def _carry_out(self, plan: converge.Plan, check: bool) -> dict[str, Any]:
-        if plan.errors:
+    def _carry_out(self, plan: converge.Plan, check: bool, partly: bool = False) -> dict[str, Any]:
+        if plan.errors and not partly:
             raise refusal(plan.errors)
         if not check:
             self.instances = plan.result(self.instances)
         result: dict[str, Any] = converge.report(plan)
         for one in result["instances"]:
-            one["error"] = self.failing.get(one["name"])
+            one["error"] = one["error"] or self.failing.get(one["name"])
         return result
 
     def _status(self, name: str) -> dict[str, Any]:

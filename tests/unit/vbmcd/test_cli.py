@@ -168,9 +168,19 @@ def test_several_names_are_started_stopped_and_deleted(vbmc: Vbmc) -> None:
     assert vbmc.daemon.instances == {}
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "delete", "show"])
-def test_unknown_names_are_told_a_line_each_and_nothing_is_done(vbmc: Vbmc, command: str) -> None:
-    done = vbmc(command, "x", "one", "y")
+def test_unknown_names_are_told_and_the_others_are_done_all_the_same(vbmc: Vbmc) -> None:
+    done = vbmc("delete", "x", "one", "y")
+    assert (done.code, done.out) == (1, "")
+    assert [line.partition(":")[0] for line in done.err.splitlines()] == ["instance 'x'", "instance 'y'"]
+    assert "No domain with matching name x was found" in done.err
+    assert vbmc.daemon.instances == {"two": TWO}
+
+
+@pytest.mark.parametrize(("command", "names"), [
+    ("start", ["x", "y"]), ("stop", ["x", "y"]), ("delete", ["x", "y"]), ("show", ["x", "one", "y"])
+])  # fmt: skip
+def test_unknown_names_alone_are_told_a_line_each(vbmc: Vbmc, command: str, names: list[str]) -> None:
+    done = vbmc(command, *names)
     assert (done.code, done.out) == (1, "")
     lines = done.err.splitlines()
     assert [line.partition(":")[0] for line in lines] == [

@@ -137,6 +137,15 @@ def test_a_message_that_is_nested_without_end_is_refused_cleanly() -> None:
             protocol.decode_request(data)
 
 
+def test_of_very_many_errors_the_first_are_told_and_how_many_more_there_are() -> None:
+    errors = [NotFound(f"no {number}", instance=str(number)) for number in range(100_000)]
+    with pytest.raises(Refused) as caught:
+        protocol.decode_reply(protocol.encode_error(refusal(errors)))
+    told = [str(error) for error in caught.value.errors]
+    assert told[:2] == ["no 0", "no 1"] and len(told) == protocol.MAX_DETAILS + 1
+    assert "99800 more errors" in told[-1]
+
+
 def test_apply_is_parsed() -> None:
     request = protocol.parse_apply({"instances": [{"name": "a"}], "purge": True, "owner": "lab", "check": True})
     assert [one.name for one in request.wanted] == ["a"]

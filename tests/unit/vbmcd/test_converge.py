@@ -240,12 +240,15 @@ def test_names_that_exist_can_be_started_stopped_and_deleted() -> None:
     assert actions(plan_names(current, ["b"], State.ABSENT)) == {"b": ("delete",)}
 
 
-def test_unknown_names_are_all_told_and_nothing_is_planned() -> None:
-    done = plan_names(having(bmc("a", 1)), ["x", "a", "y"], State.STARTED)
+def test_unknown_names_are_all_told_and_the_others_done() -> None:
+    done = plan_names(having(bmc("a", 1)), ["x", "a", "y", "x"], State.STARTED)
     assert [error.instance for error in done.errors] == ["x", "y"]
     assert all(isinstance(error, NotFound) for error in done.errors)
     assert "No domain with matching name x was found" in str(done.errors[0])
-    assert not done.changes
+    assert actions(done) == {"a": ("start",)}
+    told = report(done)["instances"]
+    assert isinstance(told, list)
+    assert [(one["name"], bool(one["error"])) for one in told] == [("a", False), ("x", True), ("y", True)]
 
 
 def test_a_broken_instance_can_be_deleted_but_not_started() -> None:

@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
-from vbmcd.log import LineFormatter, configure
+import pytest
+
+from vbmcd.log import LineFormatter, configure, rotate
 
 
 def formatted(message: str, **fields: object) -> str:
@@ -38,3 +43,33 @@ def test_who_did_what_is_told_however_quiet_the_log_is() -> None:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    path = tmp_path / "vbmcd.log"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    yield path, descriptor
+    os.close(descriptor)
+
+
+def test_a_log_file_that_has_grown_too_long_begins_anew_and_one_more_is_kept(log_file: tuple[Path, int]) -> None:
+    path, descriptor = log_file
+    for turn in (b"first", b"second", b"third"):
+        os.write(descriptor, turn * 100)
+        rotate(path, descriptor, limit=200)
+        assert path.read_bytes() == b""
+        old = path.with_name("vbmcd.log.1")
+        assert old.read_bytes() == turn * 100 and old.stat().st_mode & 0o777 == 0o600
+    os.write(descriptor, b"short")
+    rotate(path, descriptor, limit=200)
+    assert path.read_bytes() == b"short", "all that write to it go on at its end"
+
+
+def test_a_file_that_is_not_the_daemons_own_is_left_alone(log_file: tuple[Path, int], tmp_path: Path) -> None:
+    path, descriptor = log_file
+    os.write(descriptor, b"x" * 300)
+    rotate(tmp_path / "another.log", descriptor, limit=200)
+    (tmp_path / "another.log").symlink_to(path)
+    rotate(tmp_path / "another.log", descriptor, limit=200)
+    assert path.stat().st_size == 300

@@ -108,10 +108,11 @@ def plan(
 def plan_names(
     current: Mapping[str, Instance], names: Sequence[str], state: State, broken: Optional[Mapping[str, str]] = None
 ) -> Plan:
-    """The plan of delete, start and stop: instances by name, each of which has to exist."""
+    """The plan of delete, start and stop: what can be done of it, and an error for each of the others."""
     broken = broken or {}
     errors: List[VbmcError] = []
-    for name in names:
+    good: List[str] = []
+    for name in dict.fromkeys(names):
         if name not in current and name not in broken:
             errors.append(unknown(name))
         elif name in broken and state is not State.ABSENT:
@@ -121,9 +122,10 @@ def plan_names(
                     instance=name,
                 )
             )
-    if errors:
-        return Plan((), tuple(errors))
-    return plan(current, [Wanted(name, state=state) for name in dict.fromkeys(names)], broken=broken)
+        else:
+            good.append(name)
+    done = plan(current, [Wanted(name, state=state) for name in good], broken=broken)
+    return Plan(done.changes, (*errors, *done.errors))
 
 
 def unknown(name: str) -> NotFound:
@@ -236,7 +238,14 @@ class _Ports:
 
 def report(done: Plan) -> Document:
     """`done` as the result of an apply, delete, start or stop request; passwords are masked."""
-    return {"changed": done.changed, "instances": [_report_change(change) for change in done.changes]}
+    changes = [_report_change(change) for change in done.changes]
+    return {"changed": done.changed, "instances": [*changes, *map(_report_failed, done.errors)]}
+
+
+def _report_failed(error: VbmcError) -> Document:
+    """An instance that was named and could not be changed, beside others that were."""
+    nothing = dict.fromkeys(("state", "before", "after", "address", "port"))
+    return {"name": error.instance, **nothing, "changed": False, "actions": [], "error": str(error)}
 
 
 def _report_change(change: Change) -> Document:

@@ -11,9 +11,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Dict
+
+MAX_FILE = 10 << 20
+"""Bytes of the log file of a daemon in the background, which has no journal; another such file is kept."""
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@%+")
 
@@ -41,6 +47,28 @@ class LineFormatter(logging.Formatter):
             parts.insert(0, f"{stamp}.{int(record.msecs):03d}Z")
         line = " ".join(parts)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def rotate(path: Path, descriptor: int = 2, limit: int = MAX_FILE) -> None:
+    """Where `descriptor` writes to the file `path` and that has grown beyond `limit` bytes: begin it anew, and keep
+    what was in it beside it. The journal does this by itself, and a file of the user's own is left alone.
+
+    All processes that write to it do so at its end (O_APPEND); what one writes between copy and cut is lost.
+    """
+    with suppress(OSError):
+        now = os.fstat(descriptor)
+        if now.st_size <= limit or not os.path.samestat(now, path.lstat()):
+            return
+        old = path.with_name(path.name + ".1")
+        with suppress(FileNotFoundError):
+            old.unlink()
+        with path.open("rb") as source, open(old, "xb", opener=_private) as target:
+            shutil.copyfileobj(source, target)
+        os.truncate(path, 0)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def configure(level: str) -> None:

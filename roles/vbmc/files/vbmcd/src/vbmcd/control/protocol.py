@@ -33,6 +33,8 @@ from vbmcd.errors import (
 VERSION = 1
 MAX_MESSAGE = 16 << 20
 """Bytes; far above what thousands of instances need."""
+MAX_DETAILS = 200
+"""Errors of one request that are told; more help nobody, and a request may hold a million."""
 
 COMMANDS = ("ping", "list", "apply", "delete", "start", "stop", "reload", "shutdown")
 
@@ -75,6 +77,9 @@ def encode_error(error: VbmcError) -> bytes:
 def error_body(error: VbmcError) -> Dict[str, object]:
     """What a reply, and the CLI's JSON output, say of an error."""
     several = error.errors if isinstance(error, Refused) else (error,)
+    if len(several) > MAX_DETAILS:
+        more = VbmcError(f"{len(several) - MAX_DETAILS} more errors of this request are not shown: mend these first")
+        several = (*several[:MAX_DETAILS], more)
     details = [{"code": one.code, "instance": one.instance, "message": str(one)} for one in several]
     return {"code": error.code, "message": str(error), "instance": error.instance, "details": details}
 

@@ -9,6 +9,7 @@ the file is 0660 in a folder that root and the group ``vbmc`` can enter.
 
 from __future__ import annotations
 
+import asyncio
 import grp
 import logging
 import os
@@ -16,7 +17,7 @@ import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Awaitable, Callable, Dict, List
+from typing import Awaitable, Callable, Dict, List, Optional
 
 import zmq
 import zmq.asyncio
@@ -28,6 +29,9 @@ from vbmcd.errors import StateError, VbmcError
 log = logging.getLogger(__name__)
 
 GROUP = "vbmc"
+MODE = 0o660
+CHECK_SECONDS = 2.0
+"""Between two looks whether a socket's file is still there."""
 
 Handle = Callable[[protocol.Request], Awaitable[Dict[str, object]]]
 
@@ -87,6 +91,26 @@ def is_listening(path: Path) -> bool:
     return True
 
 
+async def keep_bound(
+    zmq_socket: zmq.asyncio.Socket, path: Path, mode: int, bound: Optional[Callable[[], None]] = None
+) -> None:
+    """Bind anew, for ever, whenever somebody has removed the socket's file; `bound` is called then."""
+    while True:
+        await asyncio.sleep(CHECK_SECONDS)
+        if os.path.exists(path):  # noqa: ASYNC240 - /run is no disk that could be slow
+            continue
+        try:
+            prepare_folder(path)
+            # The listener of the removed file stays: to unbind it would remove the new file, a moment later.
+            bind_private(zmq_socket, path, mode)
+        except StateError as error:
+            log.error(str(error))
+        else:
+            log.warning("somebody removed %s: it is there again", path)
+            if bound is not None:
+                bound()
+
+
 class ControlServer:
     """Answers each request in a task of its own; `handle` decides what may run at once."""
 
@@ -97,9 +121,16 @@ class ControlServer:
         self._socket = zmq.asyncio.Context.instance().socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.MAXMSGSIZE, protocol.MAX_MESSAGE)
-        bind_private(self._socket, path, 0o660)
-        self._inode = path.stat().st_ino
-        give_to_group(path)
+        bind_private(self._socket, path, MODE)
+        self._bound()
+
+    def _bound(self) -> None:
+        self._inode = self._path.stat().st_ino
+        give_to_group(self._path)
+
+    async def keep_bound(self) -> None:
+        """Mend what a cleaner of /run or /tmp has done, for ever."""
+        await keep_bound(self._socket, self._path, MODE, self._bound)
 
     async def serve(self) -> None:
         """For ever."""

@@ -15,7 +15,8 @@ from typing import Awaitable, Callable, Tuple
 from vbmcd.background import Background
 from vbmcd.control.server import ControlServer, prepare_folder
 from vbmcd.errors import VbmcError
-from vbmcd.paths import workers_socket
+from vbmcd.log import rotate
+from vbmcd.paths import LOG_FILE, workers_socket
 from vbmcd.store import Store
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.placement import Placement
@@ -28,6 +29,9 @@ from vbmcd.worker import wire
 
 log = logging.getLogger(__name__)
 
+LOG_SECONDS = 30.0
+"""Between two looks at the size of a log file."""
+
 
 class Supervisor:
     """One run of the daemon. Made inside of the running loop; the spawner comes from before it."""
@@ -37,6 +41,7 @@ class Supervisor:
     ) -> None:
         prepare_folder(socket)
         self._socket = socket
+        self._log_file = store.path / LOG_FILE
         self._spawner = spawner
         self._stop = asyncio.Event()
         self._background = Background()
@@ -75,7 +80,19 @@ class Supervisor:
         await self._service.load()
         log.info("vbmcd is ready", extra={"fields": {"pid": os.getpid(), "socket": self._socket}})
         on_ready()
-        await asyncio.gather(self._server.serve(), self._workers.watch(), self._fleet.retry())
+        await asyncio.gather(
+            self._server.serve(),
+            self._server.keep_bound(),
+            self._workers.watch(),
+            self._workers.keep_bound(),
+            self._fleet.retry(),
+            self._keep_log_short(),
+        )
+
+    async def _keep_log_short(self) -> None:
+        while True:
+            await asyncio.to_thread(rotate, self._log_file)
+            await asyncio.sleep(LOG_SECONDS)
 
     def _stop_for_good(self) -> None:
         self.spawner_lost = False

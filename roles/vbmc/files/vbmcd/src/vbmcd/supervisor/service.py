@@ -85,9 +85,9 @@ class Service:
                 return await self._apply(arguments)
             states = {"delete": State.ABSENT, "start": State.STARTED, "stop": State.STOPPED}
             names = parse_names(command, arguments)
-            return await self._carry_out(
-                converge.plan_names(self._instances, names, states[command], self._broken), check=False
-            )
+            plan = converge.plan_names(self._instances, names, states[command], self._broken)
+            # As VirtualBMC: what can be done is, and the rest is told.
+            return await self._carry_out(plan, check=False, partly=bool(plan.changes))
 
     async def set_users(self, name: str, then: Tuple[User, ...], now: Tuple[User, ...]) -> None:
         """A client changed an instance's users over IPMI: they become its configuration.
@@ -118,8 +118,8 @@ class Service:
         )
         return await self._carry_out(plan, check=request.check)
 
-    async def _carry_out(self, plan: converge.Plan, check: bool) -> Result:
-        if plan.errors:
+    async def _carry_out(self, plan: converge.Plan, check: bool, partly: bool = False) -> Result:
+        if plan.errors and not partly:
             raise refusal(plan.errors)
         if not check and plan.changed:
             await self._commit(plan)

@@ -22,12 +22,13 @@ from typing import Awaitable, Callable, Dict, List, Optional, Tuple
 import zmq
 import zmq.asyncio
 
-from vbmcd.control.server import bind_private
+from vbmcd.control.server import bind_private, keep_bound
 from vbmcd.supervisor.spawner import Spawner
 from vbmcd.worker import handover, wire
 
 log = logging.getLogger(__name__)
 
+MODE = 0o600
 HUNG_SECONDS = 3.0
 CHECK_SECONDS = 0.25
 EARLY_SECONDS = 2.0
@@ -35,8 +36,9 @@ EARLY_SECONDS = 2.0
 MAX_DELAY = 10.0
 RETRY_SECONDS = 1.0
 """Between two attempts to start a worker for which there was no room."""
-STOP_SECONDS = 4.0
-"""What a worker has to finish the commands under way, within the 5 s of the whole daemon."""
+STOP_SECONDS = 3.7
+"""What a worker has to finish the commands under way, within the 5 s of the whole daemon: a second of them goes to
+the control requests before."""
 
 Listener = Callable[[str, wire.Message], Awaitable[None]]
 
@@ -80,7 +82,7 @@ class Workers:
         self._loop = asyncio.get_running_loop()
         self._router = zmq.asyncio.Context.instance().socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
-        bind_private(self._router, path, 0o600)
+        bind_private(self._router, path, MODE)
         self._checked = self._loop.time()
 
     @property
@@ -117,6 +119,10 @@ class Workers:
         await asyncio.gather(*(self.stop(name) for name in list(self._slots)))
         self._router.close()
         self._path.unlink(missing_ok=True)
+
+    async def keep_bound(self) -> None:
+        """For ever; workers that are there already do not need the file."""
+        await keep_bound(self._router, self._path, MODE)
 
     async def listen(self) -> None:
         """Hear the workers, for ever."""
