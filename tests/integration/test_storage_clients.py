@@ -137,6 +137,25 @@ def test_pyghmi_reads_the_sensors_of_a_domain(node: Node) -> None:
         assert client.get_health() == {"badreadings": [], "health": 0}
 
 
+def test_what_is_fixed_of_a_sensor_can_be_written_back_and_not_changed(node: Node) -> None:
+    refused = ipmitool(node.target, "sensor", "thresh", "CPU", "unc", "80")
+    assert refused.code != 0 and "Command illegal for specified sensor" in refused.output
+    node.ipmitool("sensor", "thresh", "CPU", "unc", "90")
+    file = node.folder / "sensors"
+    node.freeipmi("ipmi-config", "--category=sensors", "--checkout", f"--filename={file}")
+    assert "Upper_Critical_Threshold" in file.read_text()
+    node.freeipmi("ipmi-config", "--category=sensors", "--commit", f"--filename={file}")
+    node.freeipmi("bmc-device", "--rearm-sensor=5")
+
+
+def test_clients_are_told_that_events_are_not_filtered(node: Node) -> None:
+    assert node.ipmitool("pef", "info").startswith("0x51 | 0 | 0 |")
+    assert node.ipmitool("pef", "status") == "Unspecified | 0xffff | 0x0000 | 0x0000"
+    assert "Number of Event Filter Table entries   : 0" in node.freeipmi("ipmi-pef-config", "--info")
+    checkout = freeipmi("ipmi-config", node.target, "--category=pef", "--checkout").output
+    assert re.search(r"Enable_PEF +No", checkout)
+
+
 def test_a_domain_that_reads_its_disk_all_the_time_reads_busy(node: Node) -> None:
     content = bytearray(1 << 20)
     content[: len(READER)] = READER

@@ -15,6 +15,7 @@ from vbmcd.commands import (
     boot_options,
     channel,
     payload,
+    pef,
     sessions,
     sol_config,
     system_info,
@@ -28,7 +29,7 @@ from vbmcd.commands.storage import storage
 from vbmcd.commands.table import CommandTable
 from vbmcd.commands.transport import transport
 
-CHAPTERS = (boot_options, channel, payload, sessions, sol_config, system_info, users, watchdog)
+CHAPTERS = (boot_options, channel, payload, pef, sessions, sol_config, system_info, users, watchdog)
 """Files whose commands register with the table of another one."""
 
 TABLES: Dict[int, CommandTable] = {table.netfn: table for table in (chassis, sensor, app, storage, transport)}

@@ -31,7 +31,7 @@ class Code(enum.IntEnum):
     PASSWORD_SIZE_DIFFERS = 0x81
     """Set User Password, test (22.30): with the wrong size."""
     READ_ONLY = 0x82
-    """Set LAN Configuration Parameters (23.1), Set System Info Parameters (22.14a)."""
+    """Set System Info (22.14a), LAN (23.1) and PEF (30.3) Configuration Parameters."""
     SET_NOT_SUPPORTED = 0x82
     """Set Channel Access (22.22)."""
     ACCESS_MODE_NOT_SUPPORTED = 0x83

@@ -4,7 +4,8 @@
 """Sensor and event commands (IPMI 2.0, chapters 29 and 35).
 
 Thresholds are fixed and nothing is polled, so analog sensors send no events; the log's entries come from
-``journal``. A value that is not known now, as of a machine that is off, is 'unavailable', never an error.
+``journal``. What a client sets is accepted where it is so already, as for who writes back what was read; else
+CDh. A value that is not known now, as of a machine that is off, is 'unavailable', never an error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Optional
 
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code, CommandError
+from vbmcd.commands.requests import Change, change_of_length
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
 from vbmcd.machine.base import MachineError
@@ -26,6 +28,7 @@ EVENTS_ENABLED = 0x80
 SCANNING_ENABLED = 0x40
 UNAVAILABLE = 0x20
 THRESHOLD_TYPE = 0x01
+SELECTION, ENABLE_SELECTED, DISABLE_SELECTED = 0x30, 0x10, 0x20
 
 
 def find(number: int) -> Sensor:
@@ -91,6 +94,27 @@ async def get_thresholds(context: Context, request: bytes) -> bytes:
     return bytes((limits.READABLE, 0, 0, 0, limits.noncritical, limits.critical, 0))
 
 
+@sensor.change(0x26, privilege=Privilege.OPERATOR, parse=change_of_length(8), audit="sensor")
+async def set_thresholds(context: Context, request: Change) -> bytes:
+    """Set Sensor Thresholds (35.8): CDh for any but the fixed ones."""
+    limits = analog(request[0]).thresholds
+    fixed = (0, 0, 0, limits.noncritical, limits.critical, 0) if limits else (0,) * 6
+    there = limits.READABLE if limits else 0
+    wanted = request[1] & 0x3F
+    if wanted & ~there or any(wanted >> at & 1 and fixed[at] != request[2 + at] for at in range(6)):
+        raise CommandError(Code.ILLEGAL_FOR_RECORD, "thresholds are fixed")
+    return b""
+
+
+@sensor.change(0x24, privilege=Privilege.OPERATOR, parse=change_of_length(4), audit="sensor")
+async def set_hysteresis(context: Context, request: Change) -> bytes:
+    """Set Sensor Hysteresis (35.6): CDh for any."""
+    analog(request[0])
+    if any(request[2:]):
+        raise CommandError(Code.ILLEGAL_FOR_RECORD, "there is no hysteresis")
+    return b""
+
+
 @sensor.read(0x25, privilege=Privilege.USER, parse=of_length(2))
 async def get_hysteresis(context: Context, request: bytes) -> bytes:
     """Get Sensor Hysteresis (35.7): none."""
@@ -105,6 +129,28 @@ async def get_event_enable(context: Context, request: bytes) -> bytes:
     if isinstance(found, Analog):
         return bytes((SCANNING_ENABLED,))
     return bytes((EVENTS_ENABLED | SCANNING_ENABLED,)) + found.states.to_bytes(2, "little") * 2
+
+
+@sensor.change(0x28, privilege=Privilege.OPERATOR, parse=change_of_length(2, 3, 4, 5, 6), audit="sensor")
+async def set_event_enable(context: Context, request: Change) -> bytes:
+    """Set Sensor Event Enable (35.10): CDh for what would turn an event or the scanning off or on."""
+    found = find(request[0])
+    states = 0 if isinstance(found, Analog) else found.states
+    enabled = SCANNING_ENABLED | (EVENTS_ENABLED if states else 0)
+    masks = request[2:].ljust(4, b"\0")
+    selected = int.from_bytes(masks[:2], "little") | int.from_bytes(masks[2:], "little")
+    operation = request[1] & SELECTION
+    off, on = operation == DISABLE_SELECTED and selected & states, operation == ENABLE_SELECTED and selected & ~states
+    if request[1] & (EVENTS_ENABLED | SCANNING_ENABLED) != enabled or off or on:
+        raise CommandError(Code.ILLEGAL_FOR_RECORD, "which events there are is fixed")
+    return b""
+
+
+@sensor.change(0x2A, privilege=Privilege.OPERATOR, parse=change_of_length(2, 3, 4, 5, 6), audit="sensor")
+async def rearm_events(context: Context, request: Change) -> bytes:
+    """Re-arm Sensor Events (35.12): each sensor does so by itself."""
+    find(request[0])
+    return b""
 
 
 @sensor.read(0x2B, privilege=Privilege.USER, parse=of_length(1))
