@@ -38,13 +38,16 @@ class ScriptedMachine:
         self.fails: MachineError | None = None
         """Raised by whatever is asked next and later."""
         self.gate: asyncio.Event | None = None
-        """What control() and system_uuid() wait for, if a test wants them to take their time."""
+        """What control() waits for, if a test wants it to take its time."""
+        self.uuid_gate: asyncio.Event | None = None
+        """What system_uuid() waits for."""
         self.load = Statistics()
         """What statistics() answers."""
         self.observer: PowerObserver | None = None
         self.host = "a host's run"
         """What host_run() answers."""
         self.calls: list[tuple[str, object]] = []
+        """What it was asked, but for its UUID, which nothing depends on how often it is read."""
         self.consoles: list[ScriptedConsole] = []
         """Those that were opened, one after the other."""
 
@@ -62,7 +65,7 @@ class ScriptedMachine:
         if self.gate:
             await self.gate.wait()
         self.on = action not in (Action.OFF, Action.SOFT)
-        return boot is not None
+        return boot is not None and action in (Action.ON, Action.CYCLE, Action.RESET)
 
     async def check_boot(self, boot: BootOverride) -> None:
         self._note("check_boot", boot)
@@ -74,9 +77,10 @@ class ScriptedMachine:
         self._note("set_autostart", on)
 
     async def system_uuid(self) -> uuid.UUID:
-        self._note("system_uuid")
-        if self.gate:
-            await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails
+        if self.uuid_gate:
+            await self.uuid_gate.wait()
         return self.uuid
 
     async def statistics(self) -> Statistics:

@@ -148,3 +148,15 @@ def test_flags_for_one_start_expire_where_they_should(timeout: float, clearing: 
     assert bool(options.to_bytes()[0] & 0x80) is not expires
     options.put(5, bytes((flags, 4, 0, 0, 0)))
     assert options.flags.valid, "set again, the time begins again"
+
+
+async def test_a_chassis_control_command_gives_flags_their_time_again(board: Board) -> None:
+    now = 1000.0
+    board.bmc.boot = BootOptions(60.0, lambda: now)
+    await board.ask(CHASSIS, 0x08, "058004000000")
+    now += 50
+    assert await board.ask(CHASSIS, 0x02, "04") == "00", "a diagnostic interrupt, which starts nothing"
+    now += 50
+    assert board.bmc.boot.flags.valid
+    now += 11
+    assert not board.bmc.boot.flags.valid

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from typing import Any
 
 import pytest
@@ -127,14 +128,35 @@ async def test_somebody_elses_session_is_closed_by_an_administrator_only() -> No
     assert await Board(Privilege.OPERATOR).ask(APP, 0x3C, "0f000000") == "d4"
 
 
+async def test_boot_flags_are_void_for_another_machine(board: Board) -> None:
+    for flags in ("8008000000", "c008000000"):
+        await board.ask(CHASSIS, 0x08, "05" + flags)
+        after = Board(kept=board.records)
+        assert (await after.ask(CHASSIS, 0x09, "050000"))[9:11] == flags[:2]
+        after.machine.fails = Busy("away")
+        assert (await after.ask(CHASSIS, 0x09, "050000"))[9:11] == flags[:2], "what they were for is not known now"
+        after.machine.fails = None
+        after.machine.uuid = uuid.UUID(int=7)
+        await after.ask(CHASSIS, 0x02, "01")
+        assert after.machine.calls == [("on", None)]
+        assert not int((await after.ask(CHASSIS, 0x09, "050000"))[9:11], 16) & 0x80
+        assert not after.records["boot"][0] & 0x80
+
+
+async def test_boot_flags_of_a_version_that_knew_no_machines_count() -> None:
+    board = Board(kept={"boot": bytes.fromhex("8004000000")})
+    assert await board.ask(CHASSIS, 0x02, "01") == "00"
+    assert board.machine.calls == [("on", BootOverride(BootDevice.NETWORK))]
+
+
 async def test_a_one_shot_device_is_handed_to_the_next_start_and_then_used_up(board: Board) -> None:
     assert await board.ask(CHASSIS, 0x08, "058004000000") == "00"
-    assert board.kept == [bytes.fromhex("8004000000")]
+    assert board.kept == [bytes.fromhex("8004000000") + board.machine.uuid.bytes]
     assert await board.ask(CHASSIS, 0x02, "01") == "00"
     once = BootOverride(BootDevice.NETWORK)
     assert board.machine.calls == [("check_boot", once), ("on", once)]
     assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 05 00 04 00 00 00"
-    assert board.kept[-1] == bytes.fromhex("0004000000"), "and so after a restart of the daemon"
+    assert board.kept[-1][:5] == bytes.fromhex("0004000000"), "and so after a restart of the daemon"
     await board.ask(CHASSIS, 0x02, "02")
     assert board.machine.calls[-1] == ("cycle", None)
 

@@ -254,6 +254,22 @@ async def test_nothing_but_machine_errors_leaves(link: LibvirtLink) -> None:
             await LibvirtMachine(link, name).is_on()
 
 
+async def test_a_boot_device_that_takes_long_to_define_is_accepted(
+    machine: LibvirtMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, execute = threading.Event(), libvirt_actions.execute
+    monkeypatch.setattr(libvirt_actions, "execute", lambda *args: gate.wait(5) and execute(*args))
+    boot = BootOverride(BootDevice.NETWORK, persistent=True)
+    await machine.set_persistent_boot(boot)
+    assert await machine.is_on()
+    with pytest.raises(Busy, match="still busy with an earlier command"):
+        await machine.control(Action.RESET)
+    gate.set()
+    await until(lambda: machine._action is None)
+    plan = await machine._link.call("one", libvirt_actions.plan_persistent_boot, "one", boot)
+    assert plan.empty, "it is defined"
+
+
 class Observer:
     """Notes what it is told of a machine's power."""
 

@@ -189,13 +189,13 @@ async def test_too_many_commands_at_a_time_are_told_that_the_node_is_busy(served
 
 async def test_strangers_can_not_keep_out_who_has_logged_in(served: Served) -> None:
     client = await served.client()
-    served.machine.gate = asyncio.Event()
+    served.machine.uuid_gate = asyncio.Event()
     for _turn in range(3 * MAX_STRANGERS):
         client.sock.send(sessionless(0x06, 0x37))
     busy = [await client.receive() for _turn in range(2 * MAX_STRANGERS)]
     assert {datagram[-2] for datagram in busy} == {0xC0}, "no more than so many of theirs run at a time"
     assert (await client.command(STATUS))[:2] == "00"
-    served.machine.gate.set()
+    served.machine.uuid_gate.set()
 
 
 async def test_a_command_that_is_not_known_gets_c1h_and_one_for_another_lun_c2h(served: Served) -> None:

@@ -40,7 +40,9 @@ MAILBOX_BLOCKS = 8
 """Of 16 bytes each; five are what the specification wants at least."""
 DONT_CLEAR_ON_TIMEOUT = 0x08
 DONT_CLEAR_ON_WATCHDOG = 0x04
-"""Bits of VALID_BIT_CLEARING. The others are about PEF and push buttons, which are not there."""
+"""Bits of VALID_BIT_CLEARING. The others are about PEF and push buttons, which are not there; clients may keep them."""
+
+UUID_SIZE = 16
 
 VALID = 0x80
 PERSISTENT = 0x40
@@ -111,6 +113,8 @@ class BootOptions:
         self._timeout = timeout
         self._clock = clock
         self._flags_set = 0.0
+        self.machine = b""
+        """The UUID of the machine that the flags are for."""
 
     @property
     def flags(self) -> BootFlags:
@@ -169,15 +173,22 @@ class BootOptions:
         if not kept and self._clock() - self._flags_set > self._timeout:
             self.use_up()
 
-    def to_bytes(self) -> bytes:
-        """What outlives the worker: the boot flags."""
+    def wait_again(self) -> None:
+        """The time-out of flags for one start begins anew (28.13, parameter 3, bit 3)."""
         self._expire()
-        return self._raw
+        self._flags_set = self._clock()
+
+    def to_bytes(self) -> bytes:
+        """What outlives the worker: the boot flags, and whose they are."""
+        self._expire()
+        return self._raw + self.machine
 
     def restore(self, kept: bytes) -> None:
         """Flags for one start count as set now: their time-out begins anew."""
-        if len(kept) == LENGTHS[BOOT_FLAGS]:
-            self.put(BOOT_FLAGS, kept)
+        size = LENGTHS[BOOT_FLAGS]
+        if len(kept) in (size, size + UUID_SIZE):
+            self.put(BOOT_FLAGS, kept[:size])
+            self.machine = kept[size:]
 
 
 def _block(number: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vbmcd.commands import power
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.boot import (
     BOOT_FLAGS,
@@ -79,12 +80,16 @@ async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:
         await bmc.machine.set_persistent_boot(override)
     elif override is not None:
         await bmc.machine.check_boot(override)
-    await bmc.remember(BootOptions.RECORD, flags.raw)
+    machine = (await bmc.machine.system_uuid()).bytes if override is not None else b""
+    await bmc.remember(BootOptions.RECORD, flags.raw + machine)
+    bmc.boot.machine = machine
 
 
 @chassis.read(0x09, privilege=Privilege.OPERATOR, parse=of_length(3))
 async def get_boot_options(context: Context, request: bytes) -> bytes:
     """Get System Boot Options (28.13): parameter version 1, the parameter and its mark, its data."""
     boot, parameter = context.bmc.boot, request[0] & 0x7F
+    if parameter == BOOT_FLAGS:
+        await power.drop_flags_of_another(context.bmc)
     value = boot.get(parameter, request[1])
     return bytes((0x01, parameter | (0 if boot.is_valid(parameter) else INVALID))) + value

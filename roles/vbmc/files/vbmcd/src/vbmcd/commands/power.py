@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import enum
 import logging
+from contextlib import suppress
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import BootOptions
-from vbmcd.machine.base import Action, Busy
+from vbmcd.machine.base import Action, Busy, MachineError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class LastRestart:
 async def by_command(bmc: Bmc, action: Action) -> None:
     """What a client asked for. Raises MachineError or CommandError."""
     bmc.part(LastRestart).commanded = True
+    bmc.boot.wait_again()
     await _act(bmc, action)
     last = bmc.part(LastRestart)
     if action in STARTS:
@@ -67,7 +69,20 @@ async def by_policy(bmc: Bmc) -> None:
     bmc.part(LastRestart).cause = RestartCause.PREVIOUS_RESTORED
 
 
+async def drop_flags_of_another(bmc: Bmc) -> None:
+    """Boot flags are void for another machine than the one that they were set for: the instance was pointed at
+    another domain, or a new one has the old one's name."""
+    boot = bmc.boot
+    if not boot.machine or not boot.flags.valid:
+        return
+    with suppress(MachineError):
+        if (await bmc.machine.system_uuid()).bytes != boot.machine:
+            boot.use_up()
+            await keep_boot(bmc)
+
+
 async def _act(bmc: Bmc, action: Action) -> None:
+    await drop_flags_of_another(bmc)
     flags = bmc.boot.flags
     override = flags.override()
     if override is not None and override.persistent:

@@ -28,7 +28,7 @@ _RACED = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 
 @dataclass(frozen=True)
 class Plan:
-    """What an action comes to in the domain's present state, in the order stop, start, signal."""
+    """What an action comes to in the domain's present state, in the order define, stop, start, signal."""
 
     was_on: bool
     stop: bool = False
@@ -38,10 +38,12 @@ class Plan:
     signal: Optional[Action] = None
     complete: bool = False
     """Start what the domain requires and what is off."""
+    define: Optional[str] = field(default=None, repr=False)
+    """The new definition. It holds secrets, too."""
 
     @property
     def empty(self) -> bool:
-        return not (self.stop or self.start or self.signal or self.complete)
+        return not (self.stop or self.start or self.signal or self.complete or self.define)
 
 
 def is_on(connection: Any, name: str) -> bool:
@@ -63,14 +65,13 @@ def check_boot(connection: Any, name: str, boot: BootOverride) -> None:
     _with_boot(connection, connection.lookupByName(name).XMLDesc(_INACTIVE), boot)
 
 
-def set_persistent_boot(connection: Any, name: str, boot: BootOverride) -> None:
+def plan_persistent_boot(connection: Any, name: str, boot: BootOverride) -> Plan:
     domain = connection.lookupByName(name)
     if not domain.isPersistent():
         raise WrongState(f"domain {name!r} is transient: it has no definition to keep a boot device in")
     definition = domain.XMLDesc(_COMPLETE)
     changed = _with_boot(connection, definition, boot)
-    if changed != definition:
-        connection.defineXML(changed)
+    return Plan(bool(domain.isActive()), define=changed if changed != definition else None)
 
 
 def set_autostart(connection: Any, name: str, on: bool) -> None:
@@ -100,6 +101,8 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
 
 
 def execute(connection: Any, name: str, steps: Plan) -> None:
+    if steps.define is not None:
+        connection.defineXML(steps.define)
     domain = connection.lookupByName(name)
     if steps.stop:
         libvirt_group.stop(connection, domain, lambda: _unless(domain, False, domain.destroy))

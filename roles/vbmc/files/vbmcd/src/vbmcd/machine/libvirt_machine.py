@@ -41,7 +41,7 @@ class LibvirtMachine:
     """Implements base.Machine for the domain called `name` on `link`. There may not be such a domain yet.
 
     The power state is read once and then believed until libvirt reports any lifecycle event of the domain,
-    or the connection is lost: events are hints, the state itself is always read. One power action at a time.
+    or the connection is lost: events are hints, the state itself is always read. One action at a time.
     """
 
     __slots__ = (
@@ -123,28 +123,16 @@ class LibvirtMachine:
         return on
 
     async def control(self, action: Action, boot: Optional[BootOverride] = None) -> bool:
-        if self._action is not None:
-            # People and scripts that turn off right after a cycle rarely try again.
-            await asyncio.wait({self._action}, timeout=PROMPT)
-        if self._acting:
-            raise Busy(f"domain {self._name!r} is still busy with an earlier power command")
-        self._acting = True
-        try:
-            plan = await self._link.call(self._name, actions.plan, self._name, action, boot)
-            self._was_on = plan.was_on
-            if not plan.empty:
-                await self._accept(action, plan)
-            elif self._faulty:
-                self._tell(())
-        finally:
-            self._acting = self._action is not None
+        plan = await self._act(f"power command {action.value!r}", actions.plan, action, boot)
+        if plan.empty and self._faulty:
+            self._tell(())
         return plan.start_from is not None
 
     async def check_boot(self, boot: BootOverride) -> None:
         await self._link.call(self._name, actions.check_boot, self._name, boot)
 
     async def set_persistent_boot(self, boot: BootOverride) -> None:
-        await self._link.call(self._name, actions.set_persistent_boot, self._name, boot)
+        await self._act("a boot device", actions.plan_persistent_boot, boot)
 
     async def set_autostart(self, on: bool) -> None:
         await self._link.call(self._name, actions.set_autostart, self._name, on)
@@ -171,27 +159,44 @@ class LibvirtMachine:
             self._meter = Meter(partial(self._link.call, self._name, read_counters, self._name))
         return await self._meter.read()
 
-    async def _accept(self, action: Action, plan: actions.Plan) -> None:
+    async def _act(self, what: str, planned: Callable[..., actions.Plan], *wanted: object) -> actions.Plan:
+        """Read and decide what comes of `wanted`, then do it. One at a time."""
+        if self._action is not None:
+            # People and scripts that turn off right after a cycle rarely try again.
+            await asyncio.wait({self._action}, timeout=PROMPT)
+        if self._acting:
+            raise Busy(f"domain {self._name!r} is still busy with an earlier command")
+        self._acting = True
+        try:
+            plan = await self._link.call(self._name, planned, self._name, *wanted)
+            self._was_on = plan.was_on
+            if not plan.empty:
+                await self._accept(what, plan)
+        finally:
+            self._acting = self._action is not None
+        return plan
+
+    async def _accept(self, what: str, plan: actions.Plan) -> None:
         """Start the action and wait for it, but no longer than PROMPT."""
         self.changed()
         task = asyncio.get_running_loop().create_task(self._link.act(self._name, actions.execute, self._name, plan))
         self._action = task
-        task.add_done_callback(partial(self._ended, action))
+        task.add_done_callback(partial(self._ended, what, plan))
         await asyncio.wait({task}, timeout=PROMPT)
         if task.done():
             task.result()
 
-    def _ended(self, action: Action, task: asyncio.Task[None]) -> None:
+    def _ended(self, what: str, plan: actions.Plan, task: asyncio.Task[None]) -> None:
         self._action = None
         self._acting = False
         self.changed()
         error = None if task.cancelled() else task.exception()
         failures = error.failures if isinstance(error, GroupFailed) else ()
-        if failures or (self._faulty and error is None):
+        if failures or (self._faulty and error is None and plan.define is None):
             self._tell(failures)
         if error is not None:
             # The caller may have been told "accepted" long ago, so this may be the only word about it.
-            _log.warning("power command %r for domain %r failed: %s", action.value, self._name, error)
+            _log.warning("%s for domain %r failed: %s", what, self._name, error)
 
     def _tell(self, failures: Tuple[str, ...]) -> None:
         self._faulty = bool(failures)
