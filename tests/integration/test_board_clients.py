@@ -18,7 +18,8 @@ import pytest
 from rig.console import Console, NoAnswer
 from rig.daemon import NO_MACHINE, Vbmcd, free_ports
 from rig.domains import tiny_domain
-from rig.ipmi import Target, freeipmi, ipmitool, pyghmi
+from rig.ipmi import Target, freeipmi, ipmitool, openipmicmd, pyghmi
+from rig.ipmi import said as said_by
 from rig.libvirtd import Libvirtd
 from rig.waiting import eventually
 
@@ -41,9 +42,7 @@ def target(vbmcd: Vbmcd) -> Iterator[Target]:
 
 
 def said(target: Target, *arguments: str) -> str:
-    done = ipmitool(target, *arguments)
-    assert done.code == 0, done
-    return done.output
+    return said_by(ipmitool(target, *arguments))
 
 
 def add_bob(target: Target) -> Target:
@@ -184,15 +183,8 @@ def test_channel_session_and_identity_are_told(target: Target) -> None:
 
 
 def test_openipmi_runs_commands(target: Target) -> None:
-    def run(command: str) -> str:
-        done = subprocess.run(
-            ["openipmicmd", "-k", command, "lan", "-p", str(target.port), "-U", "admin", "-P", "password", "127.0.0.1"],
-            capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
-        return done.stdout.strip().splitlines()[-1].strip()
-
-    assert run("0f 00 06 41 01 40") == "0f 07 00 41 00 22 04"
-    assert run("0f 00 0c 02 01 03 00 00") == "0f 0d 00 02 00 11 7f 00 00 01"
+    assert openipmicmd(target, "06 41 01 40") == "00 41 00 22 04"
+    assert openipmicmd(target, "0c 02 01 03 00 00") == "00 02 00 11 7f 00 00 01"
 
 
 def test_a_presence_ping_is_answered(vbmcd: Vbmcd) -> None:

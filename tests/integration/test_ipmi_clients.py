@@ -6,19 +6,17 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rig.console import Console
-from rig.daemon import NO_MACHINE, Vbmcd, alive, free_ports
-from rig.domains import tiny_domain
+from rig.daemon import NO_MACHINE, Vbmcd, alive
 from rig.ipmi import Target, freeipmi, freeipmi_hosts, ipmitool, pyghmi
 from rig.libvirtd import Libvirtd
+from rig.node import Node as AnyNode
 from rig.waiting import eventually
 
 ORDER = ["cdrom", "hd", "network"]
@@ -28,34 +26,8 @@ OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 each_suite = pytest.mark.parametrize("suite", [3, 17])
 
 
-@dataclass
-class Node:
-    """A domain and its BMC."""
-
-    name: str
-    uuid: str
-    libvirtd: Libvirtd
-    vbmcd: Vbmcd
-    target: Target
-
-    def state(self) -> str:
-        return self.libvirtd.virsh("domstate", self.name)
-
-    def has_state(self, state: str) -> bool:
-        eventually(lambda: self.state() == state, 10, f"domain {self.name} is {state}")
-        return True
-
-    def power(self, word: str, suite: int = 17) -> bool:
-        """ipmitool power. It is answered when on, off or cycle is under way, so wait for its end."""
-        before = self.qemu() if word == "cycle" else 0
-        done = ipmitool(self.target, "power", word, suite=suite)
-        assert done.code == 0, done
-        if before:
-            eventually(lambda: not alive([before]), 10, "the machine was off for a moment")
-        return self.has_state("shut off" if word == "off" else "running")
-
-    def qemu(self) -> int:
-        return self.libvirtd.qemu_pid(self.name)
+class Node(AnyNode):
+    """One that tells how it boots."""
 
     def boots_from(self, *options: str) -> list[str]:
         """The boot list of the running domain; with --inactive that of its definition."""
@@ -76,17 +48,8 @@ def vbmcd() -> Iterator[Vbmcd]:
 
 @pytest.fixture
 def node(libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> Iterator[Node]:
-    name, identity = f"client-{tmp_path.name[-24:]}", str(uuid.uuid4())
-    disk = tmp_path / "disk"
-    disk.write_bytes(bytes(1 << 20))
-    libvirtd.define(tiny_domain(name, uuid=identity, cdrom=True, disks=[disk], nics=1, boot=ORDER))
-    try:
-        # A port of its own: pyghmi would go on with the session of the BMC that had it before.
-        port = vbmcd.serve(name, libvirt_uri=libvirtd.uri, users=[MONITOR], port=free_ports(1)[0])
-        yield Node(name, identity, libvirtd, vbmcd, Target(port))
-    finally:
-        vbmcd.ask("delete", names=[name])
-        libvirtd.remove(name)
+    with Node.served(libvirtd, vbmcd, tmp_path, {"users": [MONITOR]}, cdrom=True, boot=ORDER) as node:
+        yield node
 
 
 # --- Power -----------------------------------------------------------------------------------------------------------

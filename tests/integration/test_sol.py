@@ -145,6 +145,19 @@ def test_ipmitool_shows_and_types(guest: Guest, suite: int) -> None:
     assert Console(guest.target.port).login().request(0x06, 0x4A, b"\x01") == bytes((0, 1, 0, 0))
 
 
+def test_a_break_reaches_the_guest(guest: Guest) -> None:
+    guest.start()
+    with ipmitool_sol(guest.target) as terminal:
+        terminal.expect(b"SOL Session operational")
+        terminal.type(b"x")
+        terminal.expect(b"x")
+        terminal.type(b"\r~B")
+        terminal.expect(b"[send break]")
+        terminal.expect(b"\0")  # what a line that is held low reads as (16550, line status, bit 4)
+        terminal.type(b"after")
+        terminal.expect(b"after")
+
+
 def test_a_console_stays_attached_while_the_machine_is_off(guest: Guest) -> None:
     with ipmitool_sol(guest.target) as terminal:
         terminal.expect(b"SOL Session operational")

@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rig.daemon import Vbmcd, free_ports
 from rig.domains import tiny_domain
-from rig.ipmi import Target, freeipmi, ipmitool, pyghmi
+from rig.ipmi import Target, freeipmi, ipmitool, openipmicmd, pyghmi
 from rig.libvirtd import Libvirtd
+from rig.node import Node as AnyNode
 from rig.waiting import eventually
 
 SENSORS = ["Power", "Watchdog", "CPU", "Memory", "Memory Resident", "Disk Read", "Disk Write", "Net Receive",
@@ -27,36 +26,8 @@ READER = bytes.fromhex("31c08ec0bb0080 b84002 b90200 ba8000 cd13 ebf3")
 """A boot sector that reads 64 sectors (INT 13h, AH=02h) to 0:8000h, for ever."""
 
 
-@dataclass
-class Node:
-    """A domain and its BMC."""
-
-    name: str
-    uuid: str
-    libvirtd: Libvirtd
-    vbmcd: Vbmcd
-    target: Target
-    folder: Path
-
-    def ipmitool(self, *words: str) -> str:
-        done = ipmitool(self.target, *words)
-        assert done.code == 0, done
-        return done.output
-
-    def freeipmi(self, tool: str, *words: str) -> str:
-        cache = () if tool == "bmc-device" else (f"--sdr-cache-directory={self.folder}", "--quiet-cache")
-        done = freeipmi(tool, self.target, *cache, *words)
-        assert done.code == 0, done
-        return done.output
-
-    def openipmi(self, request: str) -> str:
-        """The answer to a raw request as `openipmicmd` prints it: LUN, network function, command and what came."""
-        target = self.target
-        connection = ["lan", "-U", target.user, "-P", target.password, "-p", str(target.port), target.host]
-        command = ["openipmicmd", "-k", f"0f 00 {request}", *connection]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-        answer = done.stdout.partition("0f 0b ")
-        return " ".join((answer[1] + answer[2]).split())
+class Node(AnyNode):
+    """One that tells of its sensors and its log."""
 
     def sensors(self) -> dict[str, list[str]]:
         """What `ipmitool sensor` prints, by name."""
@@ -77,16 +48,8 @@ def vbmcd() -> Iterator[Vbmcd]:
 
 @pytest.fixture
 def node(libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> Iterator[Node]:
-    name, identity = f"store-{tmp_path.name[-24:]}", str(uuid.uuid4())
-    disk = tmp_path / "disk"
-    disk.write_bytes(bytes(1 << 20))
-    libvirtd.define(tiny_domain(name, uuid=identity, disks=[disk], nics=1, boot=["hd", "network"]))
-    try:
-        port = vbmcd.serve(name, libvirt_uri=libvirtd.uri, owner="team-a", port=free_ports(1)[0])
-        yield Node(name, identity, libvirtd, vbmcd, Target(port), tmp_path)
-    finally:
-        vbmcd.ask("delete", names=[name])
-        libvirtd.remove(name)
+    with Node.served(libvirtd, vbmcd, tmp_path, {"owner": "team-a"}, boot=["hd", "network"]) as node:
+        yield node
 
 
 # --- Sensors ---------------------------------------------------------------------------------------------------------
@@ -97,7 +60,7 @@ def test_ipmitool_reads_the_sensors_of_a_domain(node: Node) -> None:
     assert list(off) == SENSORS
     assert off["Power"][:3] == ["0x1", "discrete", "0x0180"]
     assert all(off[name][0] == "na" for name in SENSORS[2:])
-    node.ipmitool("power", "on")
+    node.power("on")
     on = node.sensors()
     assert on["Power"][:3] == ["0x0", "discrete", "0x0080"]
     assert on["CPU"][1:3] == ["percent", "ok"] and 0 <= float(on["CPU"][0]) <= 100
@@ -161,7 +124,7 @@ def test_a_domain_that_reads_its_disk_all_the_time_reads_busy(node: Node) -> Non
     content[: len(READER)] = READER
     content[510:512] = b"\x55\xaa"
     (node.folder / "disk").write_bytes(content)
-    node.ipmitool("power", "on")
+    node.power("on")
 
     def busy() -> bool:
         shown = node.sensors()
@@ -169,7 +132,7 @@ def test_a_domain_that_reads_its_disk_all_the_time_reads_busy(node: Node) -> Non
 
     eventually(busy, 20, "CPU use and disk throughput are those of a busy domain")
     assert float(node.sensors()["Disk Write"][0]) == 0
-    node.ipmitool("power", "off")
+    node.power("off")
     assert node.sensors()["CPU"][0] == "na"
 
 
@@ -194,7 +157,7 @@ def test_sensors_are_unavailable_while_libvirt_is_away(own_libvirtd: Libvirtd, v
 
 def test_the_log_tells_of_power_whoever_switches_it(node: Node) -> None:
     node.ipmitool("chassis", "bootdev", "pxe")
-    node.ipmitool("power", "on")
+    node.power("on")
     node.ipmitool("power", "reset")
     # The one-shot device is used up, so that this reset is a stop and a start (docs/architecture.md).
     eventually(lambda: "".join(node.log()).count("Initiated by power up") == 2, 10, "the domain has started again")
@@ -215,7 +178,7 @@ def test_the_log_tells_of_power_whoever_switches_it(node: Node) -> None:
 
 
 def test_the_log_goes_on_when_the_instance_is_changed(node: Node) -> None:
-    node.ipmitool("power", "on")
+    node.power("on")
     eventually(lambda: len(node.log()) == 2, 10, "the start is in the log")
     for owner in ("", "team-c"):
         node.vbmcd.apply({"name": node.name, "owner": owner})
@@ -284,11 +247,11 @@ def _change_the_log(node: Node, folder: Path) -> None:
 def test_openipmi_reads_the_log_and_the_repository(node: Node) -> None:
     node.libvirtd.virsh("start", node.name)
     eventually(lambda: len(node.log()) == 2, 10, "the start is in the log")
-    assert node.openipmi("0a 40").startswith("0f 0b 00 40 00 51 02 00")
-    assert node.openipmi("0a 43 00 00 00 00 07 02") == "0f 0b 00 43 c5"
-    first = node.openipmi("0a 43 00 00 00 00 00 ff").split()
-    assert " ".join(first[5:9]) == "02 00 01 00" and " ".join(first[-9:]) == "20 00 04 09 01 ef 00 ff ff"
-    assert node.openipmi("0a 20").startswith("0f 0b 00 20 00 51 0d 00")
+    assert openipmicmd(node.target, "0a 40").startswith("00 40 00 51 02 00")
+    assert openipmicmd(node.target, "0a 43 00 00 00 00 07 02") == "00 43 c5"
+    first = openipmicmd(node.target, "0a 43 00 00 00 00 00 ff").split()
+    assert " ".join(first[3:7]) == "02 00 01 00" and " ".join(first[-9:]) == "20 00 04 09 01 ef 00 ff ff"
+    assert openipmicmd(node.target, "0a 20").startswith("00 20 00 51 0d 00")
 
 
 def test_clients_read_the_inventory_of_a_domain(node: Node) -> None:

@@ -69,6 +69,20 @@ def pyghmi(target: Target, privilege: int = 4, kg: str | None = None) -> Iterato
         client.ipmi_session.logout()
 
 
+def openipmicmd(target: Target, request: str) -> str:
+    """The answer to a raw request, such as "06 01": LUN, command, completion code and data."""
+    connection = ["lan", "-U", target.user, "-P", target.password, "-p", str(target.port), target.host]
+    done = _run("openipmicmd", "-k", f"0f 00 {request}", *connection)
+    answer = f"0f {int(request[:2], 16) | 1:02x} "
+    return " ".join(done.output.partition(answer)[2].split())
+
+
+def said(done: Outcome) -> str:
+    """Raises AssertionError, with all of it, unless the client succeeded."""
+    assert done.code == 0, done
+    return done.output
+
+
 def _run(*command: str) -> Outcome:
     began = time.monotonic()
     done = subprocess.run(

@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from vbmcd.machine.base import Action, BootOverride, MachineError, PowerObserver, Statistics
 
+BREAK = b"<break>"
+"""What a scripted console notes of one."""
+
 
 class ScriptedConsole:
     """Implements ``vbmcd.machine.base.SerialConsole``: notes what was typed; a test calls `on_output`."""
@@ -24,6 +27,9 @@ class ScriptedConsole:
 
     def write(self, data: bytes) -> None:
         self.typed += data
+
+    def send_break(self) -> None:
+        self.typed += BREAK
 
     def close(self) -> None:
         self.closed = True

@@ -10,7 +10,7 @@ import asyncio
 import pytest
 
 from rig.board import Board, until
-from rig.machine import ScriptedConsole
+from rig.machine import BREAK, ScriptedConsole
 from vbmcd.commands.sol_port import FULL, SolPort
 from vbmcd.config import Privilege
 from vbmcd.rmcp.session import Session
@@ -148,6 +148,13 @@ async def test_what_is_typed_reaches_the_machine_once_and_its_output_the_console
     assert attached.packets == [b"\0\x01\x05\0"] * 2
     attached.console.on_output(b"world")
     await attached.comes(b"\x01\0\0\0world")
+
+
+async def test_a_break_reaches_the_machine_once_and_before_what_follows_it(attached: Attached) -> None:
+    attached.send(b"\x01\0\0\0before")
+    for _turn in range(2):
+        attached.send(b"\x02\0\0\x10after")
+    assert attached.console.typed == b"before" + BREAK + b"after"
 
 
 async def test_what_nobody_acknowledged_comes_first_for_the_next(attached: Attached) -> None:

@@ -153,7 +153,7 @@ async def test_a_long_command_is_accepted_and_its_failure_logged(
     began = time.monotonic()
     assert await machine.control(Action.OFF) is False
     assert time.monotonic() - began < 0.9
-    with pytest.raises(Busy, match="earlier power command"):
+    with pytest.raises(Busy, match="earlier command"):
         await machine.control(Action.OFF)
     assert await machine.is_on()  # answered although nothing is known yet
     await eventually_async(lambda: _logged(caplog, "no such luck"), 5, "the failure is logged")

@@ -27,6 +27,8 @@ MULTI_SESSION = 0x80
 IPMI_ENTERPRISE = (7154).to_bytes(3, "little")
 """The vendor of channels that are IPMI's own (22.24)."""
 
+K_R, K_G = range(2)
+"""Key ids (22.25)."""
 ALWAYS_AVAILABLE = 0x02
 NO_ALERTS = 0x20
 ACCESS_FLAGS = NO_ALERTS | ALWAYS_AVAILABLE
@@ -116,3 +118,30 @@ async def get_channel_info(context: Context, request: bytes) -> bytes:
     number = channel(request[0])
     sessions = MULTI_SESSION | min(context.bmc.engine.session_count, 0x3F)
     return bytes((number, MEDIUM_LAN, PROTOCOL_IPMB, sessions)) + IPMI_ENTERPRISE + bytes(2)
+
+
+@dataclass(frozen=True)
+class SecurityKeys:
+    """The request of Set Channel Security Keys. Its text never has the key."""
+
+    key: int
+
+    @classmethod
+    def parse(cls, data: bytes) -> SecurityKeys:
+        if len(data) < 3:
+            raise CommandError(Code.REQUEST_LENGTH_INVALID)
+        channel(data[0])
+        if data[1] & 0x03 == 3 or data[2] not in (K_R, K_G):
+            raise CommandError(Code.INVALID_FIELD)
+        return cls(data[2])
+
+    def __str__(self) -> str:
+        return "K_R" if self.key == K_R else "K_G"
+
+
+@app.change(0x56, privilege=Privilege.ADMINISTRATOR, parse=SecurityKeys.parse, audit="channel security keys")
+async def set_channel_security_keys(context: Context, request: SecurityKeys) -> bytes:
+    """Set Channel Security Keys (22.25): 84h, there is no K_R; 80h, K_G is the instance's, and shown to nobody."""
+    if request.key == K_R:
+        raise CommandError(Code.KEY_NOT_USED)
+    raise CommandError(Code.KEY_LOCKED, "the BMC key is the instance's: change that")

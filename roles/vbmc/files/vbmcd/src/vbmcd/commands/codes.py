@@ -34,6 +34,10 @@ class Code(enum.IntEnum):
     """Set System Info (22.14a), LAN (23.1) and PEF (30.3) Configuration Parameters."""
     SET_NOT_SUPPORTED = 0x82
     """Set Channel Access (22.22)."""
+    KEY_LOCKED = 0x80
+    """Set Channel Security Keys (22.25)."""
+    KEY_NOT_USED = 0x84
+    """Set Channel Security Keys (22.25)."""
     ACCESS_MODE_NOT_SUPPORTED = 0x83
     """Set Channel Access (22.22)."""
     PAYLOAD_ACTIVE = 0x80

@@ -16,7 +16,7 @@ from vbmcd.commands.bmc import Bmc
 from vbmcd.machine.base import SerialConsole
 from vbmcd.rmcp.packet import PAYLOAD_SOL
 from vbmcd.rmcp.session import Session
-from vbmcd.rmcp.sol import FLUSH_TO_CONSOLE, UNAVAILABLE, SolLink, Timing, closing
+from vbmcd.rmcp.sol import BREAK, FLUSH_TO_CONSOLE, UNAVAILABLE, SolLink, Timing, closing
 
 HISTORY = 16 * 1024
 FULL = 256 * 1024
@@ -79,6 +79,8 @@ class SolPort:
         # While the machine is off nobody reads: what is typed then is lost, as on a real line.
         room = console.room if console.connected else len(packet)
         received = link.receive(packet, self._loop.time(), room, 0 if console.connected else UNAVAILABLE)
+        if received.control & BREAK and console.connected:
+            console.send_break()
         if received.characters and console.connected:
             console.write(received.characters)
         if received.control & FLUSH_TO_CONSOLE:

@@ -126,6 +126,9 @@ class SerialConsole(Protocol):
     def write(self, data: bytes) -> None:
         """Have characters typed."""
 
+    def send_break(self) -> None:
+        """Put a break on the line, after what was typed before it and before what comes after."""
+
     def close(self) -> None:
         """No output after this."""
 

@@ -10,8 +10,10 @@ at a time may call on a connection (libvirt_connection). Opening and closing blo
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
+import xml.etree.ElementTree as ET
 from contextlib import suppress
 from typing import Any, Callable, Optional
 
@@ -42,7 +44,9 @@ class LibvirtConsole:
         self._closed = False
         self._stream: Optional[_Stream] = None
         self._early: Optional[bytearray] = bytearray()
-        """What was typed before the first attempt to open it has ended, which takes a moment; None after that."""
+        """What was typed before the first attempt to open it has ended, or during a break: each takes a moment."""
+        self._breaking = False
+        """A break is on its way: what is typed meanwhile waits in `_early`."""
         self._reported = ""
         libvirt_events.ensure_running()
         self._open()
@@ -53,15 +57,34 @@ class LibvirtConsole:
 
     @property
     def room(self) -> int:
-        if self._stream is not None:
+        if self._stream is not None and not self._breaking:
             return self._stream.room
         return max(0, MAX_INPUT - len(self._early)) if self._early is not None else 0
 
     def write(self, data: bytes) -> None:
-        if self._stream is not None:
-            self._stream.write(data)
-        elif self._early is not None:
+        if self._early is not None:
             self._early += data
+        elif self._stream is not None:
+            self._stream.write(data)
+
+    def send_break(self) -> None:
+        """By QEMU's monitor, which libvirt notes in the domain's log: its streams carry characters alone."""
+        if self._stream is None or self._breaking:
+            return
+        self._breaking, self._early = True, bytearray()
+        threading.Thread(target=self._send_break, name="libvirt-console-break", daemon=True).start()
+
+    def _send_break(self) -> None:
+        try:
+            send_break(self._settings, self._domain)
+        except libvirt.libvirtError as error:
+            _log.warning("the console of domain %r can't be given a break: %s", self._domain, error)
+        self._tell(self._broke)
+
+    def _broke(self) -> None:
+        early, self._early, self._breaking = self._early, None, False
+        if self._stream is not None and early:
+            self._stream.write(bytes(early))
 
     def close(self) -> None:
         self._closed = True
@@ -124,6 +147,21 @@ class LibvirtConsole:
         """Call it on the event loop, from a thread; a loop that has ended needs to know nothing any more."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *args)
+
+
+def send_break(settings: Connection, domain: str) -> None:
+    """Blocks. Raises libvirtError."""
+    import libvirt_qemu  # only who sends a break needs it
+
+    connection = ClientConnection(settings)
+    try:
+        found = connection.handle.lookupByName(domain)
+        alias = ET.fromstring(found.XMLDesc(0)).find("devices/console/alias")
+        if alias is not None:
+            command = {"execute": "chardev-send-break", "arguments": {"id": f"char{alias.get('name')}"}}
+            libvirt_qemu.qemuMonitorCommand(found, json.dumps(command), 0)
+    finally:
+        connection.close()
 
 
 class _Stream:
