@@ -262,6 +262,22 @@ def test_boot_flags_expire_where_the_daemon_is_told_so() -> None:
             eventually(lambda: console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x00, 5)
 
 
+def test_clients_say_who_may_use_serial_over_lan(target: Target) -> None:
+    said(target, "sol", "payload", "disable", "1", "2")
+    assert said(target, "sol", "payload", "status", "1", "2") == "User 2 on channel 1 is disabled"
+    wanted = "--key-pair=User2:SOL_Payload_Access=Yes"
+    assert freeipmi("ipmi-config", target, "--category=core", "--commit", wanted).code == 0
+    assert said(target, "sol", "payload", "status", "1", "2") == "User 2 on channel 1 is enabled"
+
+
+@pytest.mark.parametrize("category", ["core", "chassis"])
+def test_what_freeipmi_has_checked_out_can_be_committed(target: Target, tmp_path: Path, category: str) -> None:
+    file = tmp_path / category
+    freeipmi("ipmi-config", target, f"--category={category}", "--checkout", f"--filename={file}")
+    done = freeipmi("ipmi-config", target, f"--category={category}", "--commit", f"--filename={file}")
+    assert (done.code, done.output) == (0, "")
+
+
 SUITES = {1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17}
 BY_IPMITOOL = {1, 2, 3, 15, 16, 17}
 """ipmitool has nothing with MD5."""
