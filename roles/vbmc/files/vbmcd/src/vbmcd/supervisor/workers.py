@@ -23,13 +23,13 @@ import zmq
 import zmq.asyncio
 
 from vbmcd.control.server import bind_private, keep_bound
+from vbmcd.supervisor.health import SUSPECT_SECONDS, hangs, look
 from vbmcd.supervisor.spawner import Spawner
 from vbmcd.worker import handover, wire
 
 log = logging.getLogger(__name__)
 
 MODE = 0o600
-HUNG_SECONDS = 3.0
 CHECK_SECONDS = 0.25
 EARLY_SECONDS = 2.0
 """A worker that lives shorter than this counts as dying at start; only then is there a delay."""
@@ -52,6 +52,8 @@ class Process:
     channel: socket.socket
     born: float
     heard: float
+    ran: Optional[float] = None
+    """The seconds of CPU that it had had when it was first missed; None while it is heard."""
     up: bool = False
     """Whether it has said something, so that ZMQ can reach it."""
     counters: Dict[str, int] = field(default_factory=dict)
@@ -155,7 +157,7 @@ class Workers:
                     continue
                 if held_up:
                     process.heard = now
-                elif now - process.heard > HUNG_SECONDS:
+                elif _hangs(process, now - process.heard):
                     log.error(
                         "a worker hangs and is killed", extra={"fields": {"worker": slot.name, "pid": process.pid}}
                     )
@@ -239,6 +241,19 @@ class Workers:
     def _let_go(self, process: Process) -> None:
         self._loop.remove_reader(process.channel.fileno())
         process.channel.close()
+
+
+def _hangs(process: Process, silent: float) -> bool:
+    if silent < SUSPECT_SECONDS:
+        process.ran = None
+        return False
+    try:
+        state, cpu = look(process.pid)
+    except OSError:
+        return False  # it has ended, and its channel says so
+    if process.ran is None:
+        process.ran = cpu
+    return hangs(silent, state, cpu - process.ran)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -31,6 +31,9 @@ FINISH_SECONDS, STORE_SECONDS = 2.0, 1.0
 """What commands under way have to finish when the daemon stops, and then what is to be kept has; the whole stop may
 take 5 s."""
 
+SOME = 50
+"""BMCs that are made at a time."""
+
 _GUIDS = uuid.UUID("6b1a7c1e-5a0c-5c8e-9d5e-4f4f2c9a7b11")
 """Name space of the GUID in a login (13.21), which must not depend on libvirt being there."""
 
@@ -67,7 +70,10 @@ class Worker:
         add, remove = wire.parse_assign(message)
         for name in remove:
             self._drop(name)
-        for one in add:
+        for number, one in enumerate(add):
+            if number % SOME == 0:
+                # With thousands of them this takes longer than the supervisor waits for a heartbeat.
+                await asyncio.sleep(0)
             self._drop(one.instance.name)
             sock = UdpSocket(await self._link.socket_of(one.token))
             self._endpoints[one.instance.name] = Endpoint(self._make_bmc(one), sock, self._loop)
