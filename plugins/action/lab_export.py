@@ -72,7 +72,8 @@ class ActionModule(ActionBase):
 
 def _nodes(arguments: Mapping[str, Any], formats: Mapping[str, Format]) -> List[Endpoint]:
     """The nodes to export. Raises AnsibleActionFail with all that is in the way."""
-    read = read_endpoints(arguments["plan"]["nodes"], arguments["found"], arguments["groups"])
+    plan = arguments["plan"]
+    read = read_endpoints([*plan["nodes"], *plan.get("unplaced", ())], arguments["found"], arguments["groups"])
     problems = [*read.problems]
     for word, wanted in formats.items():
         problems += wanted.problems(word, read.nodes)

@@ -19,7 +19,7 @@ description:
   - Reads the groups C(hypervisors) and C(nodes) of the inventory, gives each node its defaults, and checks what can be
     checked before anything is changed.
   - The role P(baremetal.lab.lab#role), and so the playbooks of this collection, go by what it returns.
-positional: _input, groups, play_hosts
+positional: _input, groups
 options:
   _input:
     description:
@@ -31,12 +31,9 @@ options:
       - The inventory's groups, which is C(groups).
     type: dict
     required: true
-  play_hosts:
-    description:
-      - The hosts that C(--limit) left. Where nodes are among them, only those are returned; where only hypervisors are,
-        all of theirs.
-    type: list
-    elements: str
+seealso:
+  - plugin: baremetal.lab.lab_plan
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
@@ -45,7 +42,7 @@ EXAMPLES = r"""
     that: lab.problems == []
     fail_msg: "{{ lab.problems }}"
   vars:
-    lab: "{{ hostvars | baremetal.lab.lab_nodes(groups, ansible_play_hosts_all) }}"
+    lab: "{{ hostvars | baremetal.lab.lab_nodes(groups) }}"
 """
 
 RETURN = r"""
@@ -55,13 +52,10 @@ _value:
   contains:
     nodes:
       description:
-        - For each node its C(name) and C(hypervisor), and as C(domain) and C(bmc) what the modules
-          M(baremetal.lab.domain) and M(baremetal.lab.vbmc) take.
+        - For each node its C(name) and C(hypervisor) (null where it is to be placed), and as C(domain) and C(bmc) what
+          the modules M(baremetal.lab.domain) and M(baremetal.lab.vbmc) take.
       type: list
       elements: dict
-    complete:
-      description: Whether these are all nodes of their hypervisors, and not some that C(--limit) named.
-      type: bool
     problems:
       description: What has to be mended first, each with the remedy.
       type: list
@@ -69,12 +63,8 @@ _value:
 """
 
 
-def lab_nodes(
-    hostvars: Mapping[str, Mapping[str, Any]],
-    groups: Mapping[str, Sequence[str]],
-    play_hosts: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    return read_lab(groups, hostvars, play_hosts).document()
+def lab_nodes(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    return read_lab(groups, hostvars).document()
 
 
 class FilterModule:

@@ -24,7 +24,7 @@ positional: _input, lab, told
 options:
   _input:
     description:
-      - What P(baremetal.lab.lab_nodes#filter) returns.
+      - What P(baremetal.lab.lab_plan#filter) returns.
     type: dict
     required: true
   lab:
@@ -75,7 +75,9 @@ _value:
 
 
 def lab_report(plan: Mapping[str, Any], lab: str, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return report(lab, plan["nodes"], told, plan["complete"])
+    order = list(plan["placement"])
+    nodes = sorted([*plan["nodes"], *plan["unplaced"]], key=lambda node: order.index(node["name"]))
+    return report(lab, nodes, told, plan["complete"])
 
 
 class FilterModule:

@@ -19,6 +19,17 @@ extends_documentation_fragment:
   - baremetal.lab.attributes
   - baremetal.lab.attributes.info
   - baremetal.lab.libvirt
+options:
+  domains:
+    description:
+      - Whether to list the domains, with what they are given.
+    type: bool
+    default: false
+  record:
+    description:
+      - A JSON file of the host to read as well, such as the one in which the role P(baremetal.lab.lab#role) keeps which
+        node is where.
+    type: path
 seealso:
   - module: baremetal.lab.domain_info
 """
@@ -114,19 +125,63 @@ active:
   returned: where libvirt runs
   type: dict
   contains: *sums
+domains:
+  description: The domains by name, whosever they are.
+  returned: where libvirt runs, with O(domains=true)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The domain's name.
+      type: str
+      sample: node-1
+    uuid:
+      description: Its UUID.
+      type: str
+      sample: 64fa7fb3-39b3-48e3-a0eb-3301bbe4029c
+    owner:
+      description: The owner label; empty where there is none.
+      type: str
+      sample: lab-a
+    memory_mb:
+      description: The memory in MiB that it is defined with.
+      type: int
+      sample: 2048
+    vcpus:
+      description: The number of virtual CPUs that it is defined with.
+      type: int
+      sample: 2
+    state:
+      description: V(running), V(paused), V(shutoff), V(crashed) or V(pmsuspended).
+      type: str
+      sample: shutoff
+record:
+  description: What the file O(record) holds; null where there is no such file, or no JSON in it.
+  returned: with O(record)
+  type: raw
 """
 
+import json
 import sys
+import xml.etree.ElementTree as ET
 from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.baremetal.lab.plugins.module_utils import _domain_facts as facts
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_state import STATE_NAMES
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
 from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
     CONNECTION_ARGUMENTS,
     connection,
     libvirt,
 )
+
+ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
+    **CONNECTION_ARGUMENTS,
+    "domains": {"type": "bool", "default": False},
+    "record": {"type": "path"},
+}
 
 
 def read(opened: Any) -> Dict[str, Any]:
@@ -165,6 +220,37 @@ def sums(domains: List[Any]) -> Dict[str, int]:
     return {"domains": count, "memory_mb": memory_kib // 1024, "vcpus": vcpus}
 
 
+def listed(domains: List[Any]) -> List[Dict[str, Any]]:
+    """The domains by name. Those that go away meanwhile are left out."""
+    found = []
+    for domain in domains:
+        try:
+            definition = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            state = domain.state()[0]
+        except libvirt.libvirtError:
+            continue
+        found.append(
+            {
+                "name": domain.name(),
+                "uuid": domain.UUIDString(),
+                "owner": facts.owner(definition),
+                "memory_mb": facts.memory_mb(definition),
+                "vcpus": facts.vcpus(definition),
+                "state": STATE_NAMES.get(state, "running"),
+            }
+        )
+    return sorted(found, key=lambda one: str(one["name"]))
+
+
+def recorded(path: str) -> Any:
+    """The JSON in a file, or None."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
 def free_memory_mb(opened: Any) -> Optional[int]:
     """What could be given to a machine without taking it from another; None where the driver can't tell."""
     try:
@@ -185,19 +271,21 @@ def absent(why: str) -> Dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=CONNECTION_ARGUMENTS, supports_check_mode=True, required_by={"sasl_password": "sasl_username"}
+        argument_spec=ARGUMENT_SPEC, supports_check_mode=True, required_by={"sasl_password": "sasl_username"}
     )
-    if libvirt is None:
-        module.exit_json(
-            **absent("no libvirt binding for %s: install python3-libvirt" % (sys.executable or "its Python"))
-        )
     params = module.params
+    record = {} if params["record"] is None else {"record": recorded(params["record"])}
+    if libvirt is None:
+        reason = "no libvirt binding for %s: install python3-libvirt" % (sys.executable or "its Python")
+        module.exit_json(**absent(reason), **record)
     try:
         with connection(params["uri"], params["sasl_username"], params["sasl_password"]) as opened:
             result = read(opened)
+            if params["domains"]:
+                result["domains"] = listed(opened.listAllDomains())
     except LabError as error:
         result = absent(str(error))
-    module.exit_json(**result)
+    module.exit_json(**result, **record)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ extends_documentation_fragment:
 options:
   plan:
     description:
-      - What the filter P(baremetal.lab.lab_nodes#filter) returns. Nodes that are to be absent are left out.
+      - What the filter P(baremetal.lab.lab_plan#filter) returns. Nodes that are to be absent are left out.
     type: dict
     required: true
   found:
@@ -64,7 +64,7 @@ seealso:
 EXAMPLES = r"""
 - name: Write the lab for Ironic alone
   baremetal.lab.lab_export:
-    plan: "{{ hostvars | baremetal.lab.lab_nodes(groups) }}"
+    plan: "{{ lab_plan }}"
     found:
       hv1:
         address: 192.0.2.1

@@ -62,7 +62,7 @@ class Endpoints:
 def read_endpoints(
     nodes: Sequence[Document], found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]
 ) -> Endpoints:
-    """Join `nodes`, which are those of lab_nodes.Lab.document(), with what was found of their lab.
+    """Join `nodes`, which are those of lab_plan.Plan.document(), with what was found of their lab.
 
     `found`: hypervisor to its "address", and of this lab its "instances" (as the module vbmc_info returns them) and
     "domains" (domain_info). `groups`: the inventory's.
@@ -85,6 +85,8 @@ def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str
     if not hypervisor:
         raise NotThere(f"node '{name}' is on no hypervisor yet: run bring_up first, or leave it out with --limit")
     here = found.get(hypervisor)
+    if node.get("problem"):
+        raise NotThere(node["problem"])
     if here is None:
         raise NotThere(
             f"node '{name}' is on '{hypervisor}', which could not be read: mend that, or leave it out with --limit"

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an inventory says of a lab's nodes: read, given their defaults, and checked before anything is changed.
 
-Called by the filter ``lab_nodes``, which the role ``lab`` uses. Pure: it knows no Ansible, only mappings. Variables and
-their meaning are those of docs/inventory.md.
+Called by the filter ``lab_nodes``, which the role ``lab`` uses; what is made of it on which hypervisor is
+``lab_plan``'s. Pure: it knows no Ansible, only mappings. Variables and their meaning are those of docs/inventory.md.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -31,9 +32,11 @@ DEFAULTS: Dict[str, Any] = {
     "lab_nics": [{"network": "default"}],
     "lab_state": "present",
     "bmc_username": "admin",
-    "hypervisor_pool_name": "lab",
 }
-"""What holds where the inventory is silent. The last is the default of the role hypervisor."""
+"""What holds where the inventory is silent."""
+
+RATIOS = {"hypervisor_memory_ratio": 1.0, "hypervisor_cpu_ratio": 16.0}
+"""Variables of a hypervisor: how many times its memory and CPUs the nodes may have that are placed there."""
 
 DOMAIN_OPTIONS = (
     "memory_mb",
@@ -66,9 +69,10 @@ class Node:
     """One node: its machine, and the BMC in front of it."""
 
     name: str
-    hypervisor: str
+    hypervisor: Optional[str]
+    """None: it is to be placed."""
     domain: Dict[str, Any]
-    """An item of the module domain."""
+    """An item of the module domain, but for what its hypervisor adds."""
     bmc: Dict[str, Any] = field(repr=False)
     """An item of the module vbmc; holds the password."""
 
@@ -82,24 +86,13 @@ class Lab:
 
     nodes: List[Node]
     problems: List[str]
-    complete: bool = True
-    """Whether these are all of their hypervisors' nodes, so that what is there besides is left over."""
 
     def document(self) -> Dict[str, Any]:
-        nodes = [node.document() for node in self.nodes]
-        return {"nodes": nodes, "problems": self.problems, "complete": self.complete}
+        return {"nodes": [node.document() for node in self.nodes], "problems": self.problems}
 
 
-def read_lab(
-    groups: Mapping[str, Sequence[str]],
-    variables: Mapping[str, Mapping[str, Any]],
-    play_hosts: Optional[Sequence[str]] = None,
-) -> Lab:
-    """The lab of an inventory; `variables` are each host's.
-
-    `play_hosts`: the hosts that ``--limit`` left. Where nodes are among them, only those are read; with their
-    hypervisors alone, all of theirs.
-    """
+def read_lab(groups: Mapping[str, Sequence[str]], variables: Mapping[str, Mapping[str, Any]]) -> Lab:
+    """The lab of an inventory; `variables` are each host's."""
     problems = [
         f"the inventory has no host in the group '{group}': {remedy}"
         for group, remedy in (
@@ -108,24 +101,21 @@ def read_lab(
         )
         if not groups.get(group)
     ]
-    hypervisors = list(groups.get(HYPERVISORS) or ())
-    problems += range_problems({name: variables[name].get(VARIABLE) for name in hypervisors})
+    hypervisors = {name: variables[name] for name in groups.get(HYPERVISORS) or ()}
+    for name, own in hypervisors.items():
+        problems += _hypervisor_problems(name, own)
+    labs = list(dict.fromkeys(_value(own, "lab_name") for own in hypervisors.values()))
+    if len(labs) > 1:
+        problems.append(f"the hypervisors are of the labs {', '.join(labs)}: set lab_name once, for the group all")
+    problems += range_problems({name: own.get(VARIABLE) for name, own in hypervisors.items()})
     nodes = []
     for name in groups.get(NODES) or ():
         own = variables[name]
-        host = variables[own["lab_hypervisor"]] if own.get("lab_hypervisor") in hypervisors else {}
-        found = list(_node_problems(name, own, host, hypervisors))
+        found = list(_node_problems(name, own, hypervisors))
         problems += found
         if not found:
-            nodes.append(_node(name, own, host))
-    problems += _collisions(nodes)
-    if play_hosts is None:
-        return Lab(nodes, problems)
-    named = [node for node in nodes if node.name in play_hosts]
-    complete = not named or len(named) == len(nodes)
-    selected = named or [node for node in nodes if node.hypervisor in play_hosts]
-    problems += _left_out(selected, play_hosts)
-    return Lab(selected, problems, complete)
+            nodes.append(_node(name, own))
+    return Lab(nodes, [*problems, *_doubles(nodes), *collisions(nodes)])
 
 
 def _value(own: Mapping[str, Any], key: str) -> Any:
@@ -133,8 +123,8 @@ def _value(own: Mapping[str, Any], key: str) -> Any:
     return DEFAULTS.get(key) if value is None else value
 
 
-def _node(name: str, own: Mapping[str, Any], host: Mapping[str, Any]) -> Node:
-    """A node without problems; `host` are its hypervisor's variables."""
+def _node(name: str, own: Mapping[str, Any]) -> Node:
+    """A node without problems."""
     domain_name = own.get("lab_domain") or name
     owner = _value(own, "lab_name")
     domain = {"name": domain_name, "owner": owner}
@@ -142,42 +132,49 @@ def _node(name: str, own: Mapping[str, Any], host: Mapping[str, Any]) -> Node:
         value = _value(own, f"lab_{option}")
         if value is not None:
             domain[option] = value
-    pool = _value(host, "hypervisor_pool_name")
-    domain["disks"] = [_disk(disk, pool) for disk in domain["disks"]]
     state = "absent" if domain["state"] == "absent" else "started"
     bmc = {"name": name, "domain": domain_name, "owner": owner, "state": state}
-    if host.get("hypervisor_uri"):
-        bmc["libvirt_uri"] = host["hypervisor_uri"]
     for key in ("address", "port", "username", "password"):
         value = _value(own, f"bmc_{key}")
         if value is not None:
             bmc[key] = int(value) if key == "port" else str(value)
-    return Node(name, own["lab_hypervisor"], domain, bmc)
+    return Node(name, own.get("lab_hypervisor") or None, domain, bmc)
 
 
-def _disk(disk: Mapping[str, Any], pool: str) -> Dict[str, Any]:
-    """A disk in the hypervisor's pool, unless it says where it is or is a CD drive."""
-    made = "path" not in disk and disk.get("device", "disk") == "disk"
-    return {"pool": pool, **disk} if made else dict(disk)
+def _hypervisor_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
+    for variable in RATIOS:
+        if own.get(variable) is not None and ratio(own, variable) is None:
+            yield (
+                f"hypervisor '{name}' has {variable} {own[variable]!r}: give it a number from 0 (no node is placed "
+                "there) on, such as 1.5"
+            )
 
 
-def _node_problems(
-    name: str, own: Mapping[str, Any], host: Mapping[str, Any], hypervisors: Sequence[str]
-) -> Iterator[str]:
+def ratio(own: Mapping[str, Any], variable: str) -> Optional[float]:
+    """The hypervisor's value of one of RATIOS, or its default; None where that is no number from 0 on."""
+    value = own.get(variable)
+    try:
+        number = float(RATIOS[variable] if value is None else value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number < math.inf and not isinstance(value, bool) else None
+
+
+def _node_problems(name: str, own: Mapping[str, Any], hypervisors: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """What is wrong with one node by itself."""
     known = ", ".join(hypervisors) or "none yet"
     hypervisor = own.get("lab_hypervisor")
-    if not hypervisor:
-        yield f"node '{name}' names no hypervisor: give it lab_hypervisor, one of the group '{HYPERVISORS}' ({known})"
-    elif hypervisor not in hypervisors:
+    if hypervisor and hypervisor not in hypervisors:
         yield (
-            f"node '{name}' is to run on '{hypervisor}', which is not in the group '{HYPERVISORS}': "
-            f"change its lab_hypervisor to one of that group ({known}), or put '{hypervisor}' there"
+            f"node '{name}' is to run on '{hypervisor}', which is not in the group '{HYPERVISORS}': change its "
+            f"lab_hypervisor to one of that group ({known}), leave it out to have the node placed, or put "
+            f"'{hypervisor}' there"
         )
-    elif _value(own, "lab_name") != _value(host, "lab_name"):
+    labs = [_value(hypervisors[host], "lab_name") for host in hypervisors]
+    if labs and _value(own, "lab_name") not in labs:
         yield (
-            f"node '{name}' is of the lab '{_value(own, 'lab_name')}' and its hypervisor '{hypervisor}' of "
-            f"'{_value(host, 'lab_name')}': set lab_name once, for the group all"
+            f"node '{name}' is of the lab '{_value(own, 'lab_name')}' and the hypervisors of '{labs[0]}': set lab_name "
+            "once, for the group all"
         )
     for variable in ("lab_memory_mb", "lab_vcpus"):
         if not _is_number(_value(own, variable), 1, 1 << 30):
@@ -234,18 +231,33 @@ def _address(text: Any) -> Any:
         return None
 
 
-def _collisions(nodes: Sequence[Node]) -> Iterator[str]:
-    """Two nodes of a hypervisor that want one BMC address and port, or one domain."""
-    domains: Dict[Tuple[str, str], str] = {}
-    ports: Dict[Tuple[str, int], List[Node]] = {}
+def _doubles(nodes: Sequence[Node]) -> Iterator[str]:
+    """Two nodes of one domain name or MAC address: on any two hypervisors they would meet in a network."""
+    domains: Dict[str, str] = {}
+    addresses: Dict[str, str] = {}
     for node in nodes:
-        other = domains.setdefault((node.hypervisor, node.domain["name"]), node.name)
+        other = domains.setdefault(node.domain["name"], node.name)
         if other != node.name:
             yield (
-                f"nodes '{other}' and '{node.name}' both are the domain '{node.domain['name']}' on "
-                f"'{node.hypervisor}': give one of them another lab_domain or lab_hypervisor"
+                f"nodes '{other}' and '{node.name}' both are the domain '{node.domain['name']}', from which their MAC "
+                "addresses follow: give one of them another lab_domain"
             )
-        if "port" not in node.bmc:
+        if node.domain["state"] == "absent":
+            continue
+        for mac in [str(nic["mac"]).lower().replace("-", ":") for nic in node.domain["nics"] if nic.get("mac")]:
+            other = addresses.setdefault(mac, node.name)
+            if other != node.name:
+                yield (
+                    f"nodes '{other}' and '{node.name}' both have a NIC with the MAC address {mac}: give one of them "
+                    "another, or none and one is derived from its name"
+                )
+
+
+def collisions(nodes: Sequence[Node]) -> Iterator[str]:
+    """Nodes of one hypervisor that want one BMC address and port."""
+    ports: Dict[Tuple[str, int], List[Node]] = {}
+    for node in nodes:
+        if "port" not in node.bmc or node.hypervisor is None or node.bmc["state"] == "absent":
             continue
         neighbours = ports.setdefault((node.hypervisor, node.bmc["port"]), [])
         for neighbour in neighbours:
@@ -266,13 +278,3 @@ def _overlap(one: Optional[str], other: Optional[str]) -> bool:
 
 def _endpoint(node: Node) -> str:
     return with_port(node.bmc.get("address", "::"), node.bmc["port"])
-
-
-def _left_out(selected: Sequence[Node], play_hosts: Sequence[str]) -> Iterator[str]:
-    """Nodes that --limit names without their hypervisor, where the work is done."""
-    for node in selected:
-        if node.hypervisor not in play_hosts:
-            yield (
-                f"--limit names node '{node.name}' and not its hypervisor '{node.hypervisor}', where it is brought up: "
-                f"name both (--limit {node.name},{node.hypervisor})"
-            )

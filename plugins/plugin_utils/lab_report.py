@@ -90,7 +90,8 @@ class Told:
 def report(lab: str, nodes: Sequence[Document], told: Mapping[str, Document], complete: bool = True) -> Dict[str, Any]:
     """The document that the templates show.
 
-    `nodes`, `complete`: of lab_nodes.Lab.document(). `told`: by hypervisor, its ``lab_told``.
+    `nodes`, `complete`: of lab_plan.Plan.document(), those that are not placed with their problem. `told`: by
+    hypervisor, its ``lab_told``.
     """
     hosts = {name: Told(name, document) for name, document in told.items()}
     rows = [_node(node, hosts) for node in nodes]
@@ -165,8 +166,17 @@ def _node(node: Document, hosts: Mapping[str, Told]) -> Node:
         bmc=_endpoint(node["name"], here) if here and here.daemon.get("running") else UNKNOWN,
         power=power,
         power_kind=power if power in POWER_STATES else UNKNOWN,
-        problems=[*_domain_problems(node, here, found, found_on), *_bmc_problems(node, here, read)],
+        problems=_problems(node, here, found, found_on, read),
     )
+
+
+def _problems(
+    node: Document, here: Optional[Told], found: Optional[Document], found_on: List[str], read: Document
+) -> List[str]:
+    if not node.get("problem"):
+        return [*_domain_problems(node, here, found, found_on), *_bmc_problems(node, here, read)]
+    explained = here is not None and (here.unreachable or not here.libvirt.get("running"))
+    return [] if explained else [node["problem"]]
 
 
 def _domain_problems(

@@ -16,15 +16,14 @@ from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import CHO
 def lab(
     nodes: dict[str, dict[str, Any]],
     hypervisor: dict[str, Any] | None = None,
-    play_hosts: list[str] | None = None,
     **common: Any,
 ) -> Lab:
     """The lab of hypervisors hv1 and hv2, and of `nodes`, which run on hv1 unless they say otherwise."""
     groups = {"hypervisors": ["hv1", "hv2"], "nodes": list(nodes)}
-    variables: dict[str, dict[str, Any]] = {"hv1": hypervisor or {}, "hv2": {}}
+    variables: dict[str, dict[str, Any]] = {"hv1": hypervisor or {}, "hv2": hypervisor or {}}
     for name, own in nodes.items():
         variables[name] = {"lab_hypervisor": "hv1", "bmc_password": "secret", **common, **own}
-    return read_lab(groups, variables, play_hosts)
+    return read_lab(groups, variables)
 
 
 def test_a_node_takes_the_defaults_for_what_it_leaves_out() -> None:
@@ -34,7 +33,7 @@ def test_a_node_takes_the_defaults_for_what_it_leaves_out() -> None:
         "owner": "lab",
         "memory_mb": 1024,
         "vcpus": 4,
-        "disks": [{"pool": "lab", "size_gb": 10}],
+        "disks": [{"size_gb": 10}],
         "nics": [{"network": "default"}],
         "state": "present",
     }
@@ -54,14 +53,10 @@ def test_a_bmc_without_a_port_is_left_to_the_daemon_and_a_port_in_text_is_a_numb
     assert given.bmc["port"] == 6231
 
 
-def test_disks_lie_in_the_hypervisors_pool() -> None:
-    [node] = lab({"n1": {}}, hypervisor={"hypervisor_pool_name": "fast"}).nodes
-    assert node.domain["disks"] == [{"size_gb": 10, "pool": "fast"}]
-
-
-def test_a_bmc_goes_by_the_hypervisors_libvirt() -> None:
-    [node] = lab({"n1": {}}, hypervisor={"hypervisor_uri": "qemu:///session"}).nodes
-    assert node.bmc["libvirt_uri"] == "qemu:///session"
+def test_a_node_without_a_hypervisor_is_to_be_placed() -> None:
+    read = lab({"n1": {"lab_hypervisor": None}, "n2": {"lab_hypervisor": ""}})
+    assert [node.hypervisor for node in read.nodes] == [None, None]
+    assert read.problems == []
 
 
 def test_a_node_that_is_to_be_absent_loses_its_bmc() -> None:
@@ -72,17 +67,6 @@ def test_a_node_that_is_to_be_absent_loses_its_bmc() -> None:
 def test_the_label_is_the_labs_name() -> None:
     [node] = lab({"n1": {}}, hypervisor={"lab_name": "rack-7"}, lab_name="rack-7").nodes
     assert (node.domain["owner"], node.bmc["owner"]) == ("rack-7", "rack-7")
-
-
-def test_a_disk_may_name_another_pool() -> None:
-    [node] = lab({"n1": {"lab_disks": [{"size_gb": 1, "pool": "fast"}]}}).nodes
-    assert node.domain["disks"] == [{"size_gb": 1, "pool": "fast"}]
-
-
-@pytest.mark.parametrize("disk", [{"path": "/srv/golden.qcow2"}, {"device": "cdrom"}])
-def test_what_is_not_made_is_in_no_pool(disk: dict[str, Any]) -> None:
-    [node] = lab({"n1": {"lab_disks": [disk]}}).nodes
-    assert node.domain["disks"] == [disk]
 
 
 def test_what_a_node_says_of_its_machine_goes_to_the_module() -> None:
@@ -100,7 +84,6 @@ def test_a_node_may_have_no_disk() -> None:
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"lab_hypervisor": None}, "names no hypervisor"),
         ({"lab_hypervisor": "hv9"}, "'hv9', which is not in the group 'hypervisors'"),
         ({"lab_name": "other"}, "set lab_name once"),
         ({"lab_memory_mb": "much"}, "lab_memory_mb 'much'"),
@@ -161,42 +144,32 @@ def test_bmcs_apart_are_let_be(other: dict[str, Any]) -> None:
     assert lab({"n1": {"bmc_port": 623}, "n2": other}, bmc_address="127.0.0.1").problems == []
 
 
-def test_two_nodes_can_not_be_one_domain() -> None:
-    [problem] = lab({"n1": {}, "n2": {"lab_domain": "n1"}}).problems
+@pytest.mark.parametrize("hypervisor", ["hv1", "hv2", None])
+def test_two_nodes_can_not_be_one_domain(hypervisor: str | None) -> None:
+    [problem] = lab({"n1": {}, "n2": {"lab_domain": "n1", "lab_hypervisor": hypervisor}}).problems
     assert "'n1' and 'n2' both are the domain 'n1'" in problem
 
 
-def test_one_domain_name_on_two_hypervisors_is_two_domains() -> None:
-    assert lab({"n1": {}, "n2": {"lab_domain": "n1", "lab_hypervisor": "hv2"}}).problems == []
+def test_two_nodes_can_not_have_one_mac_address() -> None:
+    nics = [[{"network": "a", "mac": mac}] for mac in ("52:54:00:00:00:0A", "52-54-00-00-00-0a")]
+    [problem] = lab({"n1": {"lab_nics": nics[0]}, "n2": {"lab_nics": nics[1], "lab_hypervisor": "hv2"}}).problems
+    assert "'n1' and 'n2' both have a NIC with the MAC address 52:54:00:00:00:0a" in problem
+    gone = {"lab_nics": nics[1], "lab_state": "absent"}
+    assert lab({"n1": {"lab_nics": nics[0]}, "n2": gone}).problems == []
 
 
-def names(read: Lab) -> list[str]:
-    return [node.name for node in read.nodes]
+def test_an_inventory_is_one_lab() -> None:
+    variables = {"hv1": {"lab_name": "a"}, "hv2": {"lab_name": "b"}, "n": {"lab_name": "a", "bmc_password": "x"}}
+    [problem] = read_lab({"hypervisors": ["hv1", "hv2"], "nodes": ["n"]}, variables).problems
+    assert problem.startswith("the hypervisors are of the labs a, b")
 
 
-def test_a_limit_to_a_hypervisor_means_all_of_its_nodes() -> None:
-    assert names(lab({"n1": {}, "n2": {"lab_hypervisor": "hv2"}}, play_hosts=["hv2"])) == ["n2"]
-
-
-def test_a_limit_that_names_nodes_means_those() -> None:
-    assert names(lab({"n1": {}, "n2": {}}, play_hosts=["hv1", "n2"])) == ["n2"]
-
-
-def test_a_limit_that_leaves_out_a_nodes_hypervisor_is_refused() -> None:
-    [problem] = lab({"n1": {}, "n2": {}}, play_hosts=["n2"]).problems
-    assert "--limit n2,hv1" in problem
-
-
-def test_a_limit_hides_no_collision() -> None:
-    read = lab({"n1": {"bmc_port": 623}, "n2": {"bmc_port": 623}}, play_hosts=["hv1", "n2"])
-    assert len(read.problems) == 1
-
-
-@pytest.mark.parametrize(
-    ("play_hosts", "complete"), [(["hv1"], True), (["hv1", "n1"], False), (["hv1", "n1", "n2"], True), (None, True)]
-)
-def test_only_a_limit_to_some_nodes_makes_a_lab_incomplete(play_hosts: list[str] | None, complete: bool) -> None:
-    assert lab({"n1": {}, "n2": {}}, play_hosts=play_hosts).complete is complete
+@pytest.mark.parametrize("value", [-1, "much", True, "inf", "nan"])
+def test_a_ratio_is_a_number(value: Any) -> None:
+    problems = lab({"n1": {}}, hypervisor={"hypervisor_cpu_ratio": value}).problems
+    assert [problem.split(":")[0] for problem in problems] == [
+        f"hypervisor '{name}' has hypervisor_cpu_ratio {value!r}" for name in ("hv1", "hv2")
+    ]
 
 
 def test_what_the_module_domain_would_refuse_is_told_with_the_nodes_name() -> None:
