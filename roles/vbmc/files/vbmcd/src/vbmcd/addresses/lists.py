@@ -75,7 +75,7 @@ class Lists:
             return set()
         except (OSError, ValueError) as error:
             raise StateError(f"{self._added} can't be read ({error}): remove it; addresses then stay") from error
-        return {(name, address) for name, address in document}
+        return {(str(name), str(address)) for name, address in document}
 
     def save_added(self, pairs: Set[Pair]) -> None:
         if pairs:
