@@ -39,6 +39,8 @@ ANSWER_SECONDS = 2.0
 END_SECONDS = 5.0
 BACK_SECONDS = 15.0
 _LOOK = 0.02
+_LOOK_AT_DAEMON = 0.1
+"""Between questions to the daemon, whose time they take while it has the ports to bind."""
 
 PING = bytes.fromhex("0600ff06000011be80000000")
 """RMCP presence ping (IPMI 2.0, 13.2.3)."""
@@ -152,7 +154,7 @@ def _await_bound(ask: Ask, names: Set[str]) -> None:
             return
         if time.monotonic() >= deadline:
             raise SwitchFailed("; ".join(str(one["reason"] or f"{one['name']} is {one['status']}") for one in missing))
-        time.sleep(_LOOK)
+        time.sleep(_LOOK_AT_DAEMON)
 
 
 def _await_answers(endpoints: Sequence[Endpoint]) -> None:
