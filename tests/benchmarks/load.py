@@ -16,8 +16,11 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from benchmarks import console
-from benchmarks.clients import ADDRESS, LOST, Pace
+from benchmarks.clients import ADDRESS, Pace
 from rig.packets import ConsolePackets
+
+PATIENCE = 10.0
+"""Seconds without any answer after which a run ends: nothing is lost here, but a server may have to wait for a core."""
 
 
 class Load:
@@ -48,7 +51,7 @@ class Load:
                 line.ask()
             left = len(self._lines)
             while left:
-                for line in poll.readable(LOST):
+                for line in poll.readable(PATIENCE):
                     line.take()
                     asked += 1
                     left -= not line.ask()
@@ -73,7 +76,7 @@ class Load:
                     due[order[sent]] = at
                     order[sent].ask()
                     sent += 1
-                for line in poll.readable(0 if sent < len(order) else LOST):
+                for line in poll.readable(0 if sent < len(order) else PATIENCE):
                     line.take()
                     taken.append(time.perf_counter() - due.pop(line))
         self._check()
@@ -95,7 +98,7 @@ class SetUps:
         began, left = time.monotonic(), count
         with _Poll([_Caller(port, self._suite) for port in self._ports]) as poll:
             while left:
-                for caller in poll.readable(LOST):
+                for caller in poll.readable(PATIENCE):
                     if caller.go_on():
                         continue
                     left -= 1
@@ -109,7 +112,7 @@ class _Socket:
     def __init__(self, port: int) -> None:
         self.port = port
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.settimeout(LOST)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect((ADDRESS, port))
 
 
