@@ -44,6 +44,7 @@ class Options:
     log_level: str
     boot_flag_timeout: float
     watch: Tuple[str, ...]
+    release: str
 
 
 def parse_options(arguments: Optional[List[str]] = None) -> Options:
@@ -65,6 +66,10 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
         help="follow domains that others depend on at this libvirt of QEMU's, as is done where an instance has its "
         "domain; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--release", default="", metavar="TEXT",
+        help="what `vbmc status` tells of where this daemon comes from; nothing to the daemon itself",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     given = parser.parse_args(arguments)
     return Options(
@@ -75,6 +80,7 @@ def parse_options(arguments: Optional[List[str]] = None) -> Options:
         log_level=given.log_level,
         boot_flag_timeout=given.boot_flag_timeout,
         watch=tuple(given.watch),
+        release=given.release,
     )
 
 
@@ -186,7 +192,7 @@ async def _run(options: Options, store: Store, socket: Path, spawner: Spawner, o
     """False when the spawner was lost."""
     from vbmcd.supervisor.main import Supervisor
 
-    supervisor = Supervisor(store, socket, options.placement, spawner, options.watch)
+    supervisor = Supervisor(store, socket, options.placement, spawner, options.watch, options.release)
     await supervisor.run(on_ready)
     return not supervisor.spawner_lost
 

@@ -47,7 +47,7 @@ class Status(VbmcLister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         daemon = self.ask("ping")
-        rows = [(key, daemon.get(key, "")) for key in ("version", "pid", "state_dir", "socket")]
+        rows = [(key, daemon.get(key, "")) for key in ("version", "release", "pid", "state_dir", "socket")]
         rows += [(f"worker {worker['name']}", _worker(worker)) for worker in daemon["workers"]]
         return ("Property", "Value"), rows
 

@@ -37,7 +37,13 @@ class Supervisor:
     """One run of the daemon. Made inside of the running loop; the spawner comes from before it."""
 
     def __init__(
-        self, store: Store, socket: Path, placement: Placement, spawner: Spawner, watch: Tuple[str, ...] = ()
+        self,
+        store: Store,
+        socket: Path,
+        placement: Placement,
+        spawner: Spawner,
+        watch: Tuple[str, ...] = (),
+        release: str = "",
     ) -> None:
         prepare_folder(socket)
         self._socket = socket
@@ -49,7 +55,7 @@ class Supervisor:
         self._fleet = Fleet(placement, self._records.of)
         self._workers = Workers(spawner, workers_socket(socket), self._on_up, self._on_message)
         self._watchers = Watchers(self._workers, store, watch)
-        self._service = Service(store, self._records, self._fleet, self._watchers, str(socket), self._stop.set)
+        self._service = Service(store, self._records, self._fleet, self._watchers, str(socket), self._stop.set, release)
         self._server = ControlServer(socket, self._service.handle)
         self.spawner_lost = False
 

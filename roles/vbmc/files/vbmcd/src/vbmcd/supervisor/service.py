@@ -43,6 +43,7 @@ class Service:
         watchers: Watchers,
         socket: str,
         stop: Callable[[], None],
+        release: str,
     ) -> None:
         self._store = store
         self._records = records
@@ -50,6 +51,7 @@ class Service:
         self._watchers = watchers
         self._socket = socket
         self._stop = stop
+        self._release = release
         self._lock = asyncio.Lock()
         self._instances: Dict[str, Instance] = {}
         self._broken: Dict[str, str] = {}
@@ -182,6 +184,7 @@ class Service:
             )
         return {
             "version": __version__,
+            "release": self._release,
             "pid": os.getpid(),
             "state_dir": str(self._store.path),
             "socket": self._socket,
