@@ -6,7 +6,7 @@
 # host-image.sh minimal|hypervisor: print the name of a podman image of a Debian 12 host with systemd and sshd, which is
 # made first where there is none. `minimal` is what an installer leaves behind; in `hypervisor` the packages of the roles
 # hypervisor and vbmc are there already, for hosts that reach no mirror. Both are named after what they are made from, so
-# a change here or of the packages makes new ones, and checkouts share them. Called by the Molecule scenarios; as root.
+# another way to make them, or other packages, makes new ones, and checkouts share them. Called by the Molecule scenarios; as root.
 set -eu -o pipefail
 
 cd "$(dirname "$0")/.."
@@ -50,8 +50,9 @@ hypervisor() {
 image() {
     local kind=$1 tag
     local -a wanted=()
-    [[ $kind == minimal ]] || mapfile -t wanted < <(packages hypervisor:hypervisor_packages vbmc:vbmc_packages)
-    tag=$name:$kind-$( (cat scripts/host-image.sh; echo "${wanted[@]}") | sha256sum | cut -c 1-12)
+    [[ $kind == minimal ]] || mapfile -t wanted < <(packages hypervisor:hypervisor_packages vbmc:vbmc_packages vbmc:vbmc_distribution_packages)
+    tag=$name:$kind-$({ declare -f minimal; [[ $kind == minimal ]] || declare -f hypervisor; echo "${wanted[@]}"; } |
+        sha256sum | cut -c 1-12)
     (
         flock 9
         podman image exists "$tag" || "$kind" "$tag"

@@ -9,7 +9,10 @@
 set -eu -o pipefail
 
 cd "$(dirname "$0")/.."
-export BAREMETAL_LAB_CHECKOUT=$PWD VIRTUAL_ENV=$PWD/.venv ANSIBLE_COLLECTIONS_PATH=$PWD/.cache/molecule LC_ALL=C.UTF-8
+# One at a time: each lays out the collection anew.
+mkdir -p .cache/molecule
+[[ ${BAREMETAL_LAB_CHECKOUT:-} == "$PWD" ]] || BAREMETAL_LAB_CHECKOUT=$PWD exec flock --close .cache/molecule/lock scripts/molecule.sh "$@"
+export VIRTUAL_ENV=$PWD/.venv ANSIBLE_COLLECTIONS_PATH=$PWD/.cache/molecule LC_ALL=C.UTF-8
 # Molecule keeps a scenario's state there, under a name that does not tell checkouts apart.
 export ANSIBLE_HOME=$PWD/.cache/molecule/home
 export MOLECULE_COMMAND_BORDERS=false
@@ -17,6 +20,12 @@ export PATH=$VIRTUAL_ENV/bin:$PATH
 
 scripts/stage.sh .cache/molecule
 [[ -e .cache/molecule/key ]] || ssh-keygen -q -t ed25519 -N '' -C baremetal.lab -f .cache/molecule/key
+if ! cmp --silent roles/vbmc/files/constraints.txt .cache/molecule/wheels/constraints.txt; then
+    rm -rf .cache/molecule/wheels
+    pip download --quiet --disable-pip-version-check --only-binary :all: --python-version 3.11 \
+        --dest .cache/molecule/wheels --requirement roles/vbmc/files/constraints.txt
+    cp roles/vbmc/files/constraints.txt .cache/molecule/wheels/
+fi
 
 cd .cache/molecule/ansible_collections/baremetal/lab
 exec molecule "$@"
