@@ -146,7 +146,7 @@ options:
   overall_timeout:
     description:
       - Seconds for the whole task. BMCs that it leaves no time for fail.
-      - By default there is none.
+      - By default there is none. With C(async), give less than its seconds; Ansible kills a task that is over them.
     type: float
 requirements:
   - pyghmi for O(protocol=ipmi), on the host that runs the module

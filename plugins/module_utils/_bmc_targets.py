@@ -74,7 +74,7 @@ def run(module: AnsibleModule, manager: Type[Manager], operation: str, **argumen
     try:
         limits = Limits(params["fan_out"], params["timeout"], params["overall_timeout"])
         command = manager(targets(params), limits)
-        # Ansible ends a task that is over its own time-out, or called off, with SIGTERM: tell what was done till then.
+        # Whoever ends the module gently is told what was done till then.
         signal.signal(signal.SIGTERM, lambda number, frame: command.cancel())
         outcomes = command.run(operation, **arguments)
     except BadRequest as error:

@@ -49,7 +49,7 @@ options:
   soft_timeout:
     description:
       - Seconds that an operating system has to shut down, for O(state=soft).
-      - O(timeout) has to be longer.
+      - O(timeout) has to be longer. A machine is not switched off for want of the latter.
     type: float
     default: 60
   escalate:

@@ -10,13 +10,13 @@ fleet.bmc("node-01").fails["power"] = Unreachable("gone")
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import clients
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import OFF, ON, SOFT, Boot, Client
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import CYCLE, OFF, ON, SOFT, Boot, Client
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
 
@@ -37,6 +37,10 @@ class ScriptedBmc:
     """The operating system does not hear a soft shutdown."""
     loses_answers: bool = False
     """set_power is carried out, and then raises what `fails` has for it."""
+    cycles_slowly: bool = False
+    """A cycle leaves the machine off for a while."""
+    comes_back_after: int = 0
+    """Reads of the power until it is on again."""
     sessions: int = 0
     """Sessions that are open."""
 
@@ -78,7 +82,11 @@ class ScriptedClient(Client):
 
     def power(self) -> str:
         self._bmc.raise_next("power")
-        return self._bmc.state
+        state = self._bmc.state
+        if self._bmc.comes_back_after:
+            self._bmc.comes_back_after -= 1
+            self._bmc.state = OFF if self._bmc.comes_back_after else ON
+        return state
 
     def set_power(self, action: str) -> None:
         if not self._bmc.loses_answers:
@@ -92,6 +100,9 @@ class ScriptedClient(Client):
             self._bmc.state = action
         if action == SOFT and not self._bmc.deaf:
             self._bmc.state = OFF
+        if action == CYCLE and self._bmc.cycles_slowly:
+            self._bmc.state = OFF
+            self._bmc.comes_back_after = 3
 
     def boot(self) -> Boot:
         self._bmc.raise_next("boot")
@@ -100,7 +111,8 @@ class ScriptedClient(Client):
     def set_boot(self, boot: Boot) -> None:
         self._bmc.raise_next("set_boot")
         self._bmc.calls.append(f"boot {boot.device}")
-        self._bmc.override = boot
+        efi = self._bmc.override.efi if boot.efi is None else boot.efi
+        self._bmc.override = replace(boot, efi=efi)
 
     def info(self) -> dict[str, Any]:
         self._bmc.raise_next("info")

@@ -32,6 +32,12 @@ class Deadline:
         left = min(self.left, float("inf") if seconds is None else seconds)
         return Deadline(None if left == float("inf") else left, self._clock)
 
+    def and_then(self, seconds: float) -> Deadline:
+        """The moment `seconds` after this one."""
+        later = Deadline(None, self._clock)
+        later._end = None if self._end is None else self._end + seconds
+        return later
+
     def check(self, doing: str) -> None:
         """Raises TimedOut when it has passed."""
         if self.passed:

@@ -37,6 +37,12 @@ class Unreachable(HwctlError):
     safe_to_retry = True
 
 
+class NoAnswer(Unreachable):
+    """Nothing answered, however often it was asked: no use in asking again."""
+
+    safe_to_retry = False
+
+
 class AuthFailed(HwctlError):
     """The BMC refused user name or password."""
 

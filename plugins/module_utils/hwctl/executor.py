@@ -41,6 +41,8 @@ class ParallelNodes:
         self._overall = Deadline(None)
         self._cancelled = threading.Event()
         self._active: Dict[str, Node] = {}
+        self._give_up: Dict[str, Deadline] = {}
+        """When each active node is given up, had it not ended by itself."""
         self._done: queue.SimpleQueue[Optional[Outcome]] = queue.SimpleQueue()
 
     def cancel(self) -> None:
@@ -79,6 +81,7 @@ class ParallelNodes:
             target = self._waiting.popleft()
             node = Node(target, self._overall.at_most(self._limits.node_timeout), self._cancelled)
             self._active[target.name] = node
+            self._give_up[target.name] = node.deadline.and_then(GRACE)
             # A thread a node, and daemons: a library that hangs must hold up neither the others nor the program's end.
             threading.Thread(target=self._work, args=(node, operation, arguments), name="hwctl", daemon=True).start()
         return []
@@ -97,28 +100,25 @@ class ParallelNodes:
         """Wait for a node to be done, or for the time of one to be over; the outcomes of those."""
         if not self._active:
             return []
+        if self._cancelled.is_set():
+            self._give_up = {name: deadline.at_most(GRACE) for name, deadline in self._give_up.items()}
+        late = [self._active[name] for name, deadline in self._give_up.items() if deadline.passed]
+        if late:
+            for node in late:
+                self._forget(node.name)
+            return [failed(node.target, node.step, self._end() or _stuck(node)) for node in late]
+        patience = min(deadline.left for deadline in self._give_up.values())
         try:
-            outcome = self._done.get(timeout=self._patience())
+            outcome = self._done.get(timeout=None if patience == float("inf") else patience)
         except queue.Empty:
-            return self._overdue()
-        if outcome is None or self._active.pop(outcome.name, None) is None:
+            return []
+        if outcome is None or outcome.name not in self._active:
             return []  # called off, or done after it was given up
+        self._forget(outcome.name)
         return [outcome]
 
-    def _patience(self) -> Optional[float]:
-        """Seconds until somebody is overdue, None when nobody can be."""
-        if self._cancelled.is_set():
-            return GRACE
-        soonest = min(node.deadline.left for node in self._active.values())
-        return None if soonest == float("inf") else soonest + GRACE
-
-    def _overdue(self) -> List[Outcome]:
-        """Give up the nodes that did not end by themselves."""
-        end = self._end()
-        late = [node for node in self._active.values() if end is not None or node.deadline.passed]
-        for node in late:
-            del self._active[node.name]
-        return [failed(node.target, node.step, end or TimedOut(f"no end of: {node.step}")) for node in late]
+    def _forget(self, name: str) -> None:
+        del self._active[name], self._give_up[name]
 
     def _end(self) -> Optional[HwctlError]:
         """Why the whole run has to end now."""
@@ -132,6 +132,10 @@ class ParallelNodes:
 def failed(target: Target, step: str, error: HwctlError) -> Outcome:
     """The outcome of a node that failed; its secrets do not show."""
     return Outcome(target.name, FAILED, failure=Failure(error.kind, step, masked(str(error), target.secrets)))
+
+
+def _stuck(node: Node) -> TimedOut:
+    return TimedOut(f"no end of: {node.step}")
 
 
 def _nothing(*positional: Any, **named: Any) -> None:

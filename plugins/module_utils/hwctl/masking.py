@@ -10,9 +10,13 @@ from typing import Iterable
 MASK = "********"
 
 
+SHORTEST = 4
+"""Characters. To replace a shorter one would garble every message, and tell more than it hides."""
+
+
 def masked(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret replaced; the longest first, since one may be part of another."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
+        if len(secret) >= SHORTEST:
             text = text.replace(secret, MASK)
     return text

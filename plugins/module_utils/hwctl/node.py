@@ -9,6 +9,8 @@ import random
 import threading
 from typing import Callable, TypeVar
 
+from .clients import connect
+from .clients.base import Client
 from .deadline import Deadline
 from .errors import Cancelled, HwctlError
 from .target import Target
@@ -47,6 +49,11 @@ class Node:
         if self._cancelled.wait(min(seconds, self.deadline.left)):
             raise Cancelled(f"called off during: {self.step}")
         self.deadline.check(self.step)
+
+    def session(self) -> Client:
+        """A session with the node's BMC, to be closed. Raises HwctlError."""
+        self.at("connect")
+        return self.reading(lambda: connect(self.target, self.deadline))
 
     def reading(self, read: Callable[[], Answer]) -> Answer:
         """What `read` returns, tried again where that may help. For requests that change nothing."""

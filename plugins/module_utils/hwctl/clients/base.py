@@ -43,7 +43,8 @@ class Boot:
     device: str = NO_OVERRIDE
     """One of BOOT_DEVICES, or what the BMC calls one that is none of them."""
     persistent: bool = False
-    efi: bool = False
+    efi: Optional[bool] = None
+    """UEFI or BIOS; None: the BMC does not say, or is not told."""
 
     def result(self) -> Dict[str, Any]:
         return {"device": self.device, "persistent": self.persistent, "efi": self.efi}

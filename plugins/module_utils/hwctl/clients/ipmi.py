@@ -1,30 +1,41 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IPMI 2.0 over LAN, by pyghmi's client."""
+"""IPMI 2.0 over LAN, by pyghmi's client. All of pyghmi runs in one thread, `pyghmi_thread`."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import uuid
-from typing import Any, Dict, List, Sequence
+from concurrent.futures import Future
+from typing import Any, Dict, List, Optional, Sequence
 
 from ..deadline import Deadline
-from ..errors import AuthFailed, BadAnswer, Busy, HwctlError, MissingLibrary, Refused, Unreachable, Unsupported
+from ..errors import (
+    AuthFailed,
+    BadAnswer,
+    Busy,
+    HwctlError,
+    MissingLibrary,
+    NoAnswer,
+    Refused,
+    Unreachable,
+    Unsupported,
+)
 from ..target import Target
 from . import base
 from .base import Boot, Client
+from .pyghmi_thread import THREAD, settle
 
 try:
-    from pyghmi.exceptions import PyghmiException
     from pyghmi.ipmi.command import Command
-    from pyghmi.ipmi.private.session import Session
+    from pyghmi.ipmi.private.util import get_ipmi_error
 except ImportError:
-    PyghmiException = Exception
     Command = None
-    Session = None
+    get_ipmi_error = None
 
+LOGIN_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 10.0
 """Seconds that a BMC has to answer a request that is sent once only."""
 
@@ -53,27 +64,17 @@ NO_SUCH_CODES = (0xC1, 0xC2, 0x80)
 
 
 class IpmiClient(Client):
-    """A session, logged in. Raises MissingLibrary, Unreachable or AuthFailed when it can't be."""
+    """A session, logged in. Raises MissingLibrary, Unreachable, AuthFailed or Busy when it can't be."""
 
     def __init__(self, target: Target, deadline: Deadline) -> None:
         if Command is None:
             raise MissingLibrary("pyghmi")
+        self._target = target
         self._deadline = deadline
-        try:
-            # Bytes, since pyghmi forgets a session under the name that it encoded: given text, it hands out the ended
-            # session of an earlier login again.
-            self._command = Command(
-                bmc=target.address,
-                port=target.port,
-                userid=target.username.encode(),
-                password=target.password.encode(),
-                kg=None if target.kg is None else target.kg.encode(),
-                privlevel=PRIVILEGES[target.privilege],
-                keepalive=False,
-            )
-        except (PyghmiException, OSError) as error:
-            raise _login_failure(error, target) from None
-        self._session = self._command.ipmi_session
+        self._session: Any = None
+        self._broken = False
+        """Whether a request was given up, so that the session is not to be trusted with another."""
+        self._login(_resolved(target))
 
     def power(self) -> str:
         """Get Chassis Status (28.2)."""
@@ -95,10 +96,14 @@ class IpmiClient(Client):
         return Boot(names.get(device, f"device {device}"), bool(flags & PERSISTENT), bool(flags & EFI))
 
     def set_boot(self, boot: Boot) -> None:
-        """Set System Boot Options (28.12), parameter 5. No override clears the valid bit."""
+        """Set System Boot Options (28.12), parameters 3 and 5. No override clears the valid bit."""
+        # Or the BMC forgets the flags when no Chassis Control comes within 60 s (parameter 3, bit 3).
+        with contextlib.suppress(Unsupported, Refused):
+            self._once(CHASSIS, 0x08, (3, 0x08))
         flags = 0
         if boot.device != base.NO_OVERRIDE:
-            flags = VALID | (PERSISTENT if boot.persistent else 0) | (EFI if boot.efi else 0)
+            efi = self.boot().efi if boot.efi is None else boot.efi
+            flags = VALID | (PERSISTENT if boot.persistent else 0) | (EFI if efi else 0)
         self._once(CHASSIS, 0x08, (5, flags, DEVICES[boot.device] << 2, 0, 0, 0))
 
     def info(self) -> Dict[str, Any]:
@@ -117,43 +122,88 @@ class IpmiClient(Client):
         return found
 
     def close(self) -> None:
-        # The BMC ends a session by itself that could not be.
-        with contextlib.suppress(PyghmiException, OSError, AttributeError):
+        if self._session is None:
+            return
+
+        def logout(future: Future[Any]) -> None:
             self._session.logout()
+            settle(future, None)
+
+        # The BMC ends a session by itself that could not be ended.
+        with contextlib.suppress(Exception):
+            THREAD.ask(logout, 2.0)
+        self._session = None
+
+    def _login(self, address: str) -> None:
+        target = self._target
+
+        def login(future: Future[Any]) -> None:
+            # Bytes, since pyghmi forgets a session under the name that it encoded: given text, it hands out the ended
+            # session of an earlier login again.
+            Command(
+                bmc=address,
+                port=target.port,
+                userid=target.username.encode(),
+                password=target.password.encode(),
+                kg=None if target.kg is None else target.kg.encode(),
+                privlevel=PRIVILEGES[target.privilege],
+                keepalive=False,
+                onlogon=lambda answer, command: settle(future, (answer, command)),
+            )
+
+        answer: Dict[str, Any]
+        answer, command = THREAD.ask(login, min(LOGIN_TIMEOUT, self._deadline.left))
+        if "error" in answer:
+            raise _login_failure(str(answer.get("error")), target)
+        self._session, self._broken = command.ipmi_session, False
 
     def _read(self, netfn: int, command: int, data: Sequence[int] = ()) -> List[int]:
         """A request that changes nothing; pyghmi sends it again when no answer comes."""
+        if self._broken or not self._session.logged:
+            self._login(_resolved(self._target))
         try:
-            return _data(self._session.raw_command(netfn, command, data=data))
-        except (PyghmiException, OSError) as error:
-            raise Unreachable(f"the BMC stopped answering ({error})") from None
+            return self._asked(netfn, command, data, again=True)
+        except NoAnswer:
+            raise Unreachable("the BMC stopped answering") from None
 
     def _once(self, netfn: int, command: int, data: Sequence[int]) -> None:
         """A request that changes something: sent once, since a BMC may carry out each copy."""
-        answers: List[Dict[str, Any]] = []
-        wait = self._deadline.at_most(ANSWER_TIMEOUT)
         try:
-            self._session.raw_command(netfn, command, data=data, retry=False, callback=answers.append)
-            while not answers and not wait.passed:
-                Session.wait_for_rsp(timeout=min(0.5, wait.left))
-        except (PyghmiException, OSError) as error:
-            raise Unreachable(f"the BMC stopped answering ({error})") from None
-        finally:
-            # What pyghmi does itself after a call without callback: the next command may go.
-            self._session.incommand = False
-            while self._session.evq:
-                self._session.evq.popleft().set()
-        if not answers:
-            raise Unreachable("no answer came: it may have been carried out all the same")
-        _data(answers[0])
+            self._asked(netfn, command, data, again=False)
+        except NoAnswer:
+            raise Unreachable("no answer came: it may have been carried out all the same") from None
+
+    def _asked(self, netfn: int, command: int, data: Sequence[int], again: bool) -> List[int]:
+        session = self._session
+
+        def send(future: Future[Any]) -> None:
+            def answered(answer: Dict[str, Any]) -> None:
+                # What pyghmi does itself after a call without callback: the next command may go.
+                session.incommand = False
+                while session.evq:
+                    session.evq.popleft().set()
+                settle(future, answer)
+
+            session.raw_command(netfn, command, data=data, retry=again, callback=answered)
+
+        try:
+            answer: Optional[Dict[str, Any]] = THREAD.ask(send, min(ANSWER_TIMEOUT, self._deadline.left))
+        except NoAnswer:
+            self._broken = True  # pyghmi may wait for that answer still
+            raise
+        except Exception as error:  # pyghmi's own, for a session that is over
+            raise Unreachable(f"the session with the BMC broke ({error})") from None
+        if not answer:
+            raise Unreachable("the session with the BMC broke")
+        return _data(answer)
 
 
 def _data(answer: Dict[str, Any]) -> List[int]:
     """The data of an answer. Raises what its completion code means."""
-    code = answer.get("code", 0)
-    if not code and "error" not in answer:
+    error, code = get_ipmi_error(answer), answer.get("code", 0)
+    if not error:
         return list(answer["data"])
-    text = f"{answer.get('error') or 'refused'} (completion code {code:02X}h)"
+    text = f"{error} (completion code {code:02X}h)"
     if code == 0xFFFF:
         raise Unreachable("the BMC stopped answering")
     if code in BUSY_CODES:
@@ -163,19 +213,25 @@ def _data(answer: Dict[str, Any]) -> List[int]:
     raise Refused(f"the BMC refused: {text}")
 
 
-def _login_failure(error: Exception, target: Target) -> HwctlError:
+def _login_failure(text: str, target: Target) -> HwctlError:
     """pyghmi tells by text alone; no text at all is a time-out."""
-    where = f"{target.address} port {target.port}"
-    if isinstance(error, socket.gaierror):
-        return Unreachable(f"the name {target.address} can't be resolved: {error.strerror}")
-    text = str(error)
-    if text in ("", "None", "timeout"):
-        return Unreachable(f"nothing answers IPMI on {where}: check the address, the port and the network")
-    if "password" in text.lower() or "name" in text.lower() or "rakp" in text.lower() or "privilege" in text.lower():
-        return AuthFailed(f"the BMC on {where} refused the login ({text}): check user name, password and privilege")
-    if "resources" in text.lower():
+    where, words = f"{target.address} port {target.port}", text.lower()
+    if words in ("", "none", "timeout", "session failed to initialize"):
+        return NoAnswer(f"nothing answers IPMI on {where}: check the address, the port and the network")
+    if "resources" in words:
         return Busy(f"the BMC on {where} has no session left ({text})")
+    if any(word in words for word in ("password", "name", "rakp", "privilege", "role")):
+        return AuthFailed(f"the BMC on {where} refused the login ({text}): check user name, password and privilege")
     return Unreachable(f"the BMC on {where} did not let in ({text})")
+
+
+def _resolved(target: Target) -> str:
+    """The address in digits, looked up in the node's own thread: a slow name server holds up nobody else."""
+    try:
+        found = socket.getaddrinfo(target.address, target.port, type=socket.SOCK_DGRAM)
+    except socket.gaierror as error:
+        raise Unreachable(f"the name {target.address} can't be resolved: {error.strerror}") from None
+    return str(found[0][4][0])
 
 
 def _guid(data: Sequence[int]) -> str:

@@ -16,6 +16,7 @@ from .base import Boot, Client
 from .http import Answer, HttpClient
 
 ROOT = "/redfish/v1/"
+CLOSE_TIMEOUT = 2.0
 
 # ComputerSystem.Reset (DSP0268), in order of preference
 RESET_TYPES: Dict[str, List[str]] = {
@@ -26,6 +27,9 @@ RESET_TYPES: Dict[str, List[str]] = {
     base.RESET: ["ForceRestart"],
     base.NMI: ["Nmi"],
 }
+
+# PowerState (DSP0268); a machine that is paused has power
+POWER_STATES: Dict[Any, str] = {"On": base.ON, "Paused": base.ON, "Off": base.OFF}
 
 # BootSourceOverrideTarget (DSP0268)
 DEVICES: Dict[str, str] = {
@@ -59,9 +63,12 @@ class RedfishClient(Client):
             raise
 
     def power(self) -> str:
-        state = str(self._system().get("PowerState", ""))
-        # PoweringOn and PoweringOff: it is not there yet.
-        return base.ON if state in ("On", "PoweringOff") else base.OFF
+        state = self._system().get("PowerState")
+        if state in POWER_STATES:
+            return POWER_STATES[state]
+        if state in ("PoweringOn", "PoweringOff"):
+            raise Busy(f"the machine is on its way ({state})")
+        raise BadAnswer(f"the BMC says of the machine's power: {state!r}")
 
     def set_power(self, action: str) -> None:
         """ComputerSystem.Reset."""
@@ -78,33 +85,46 @@ class RedfishClient(Client):
 
     def boot(self) -> Boot:
         """ComputerSystem.Boot."""
-        found = _at(self._system(), "Boot")
+        found = self._system().get("Boot")
+        if not isinstance(found, dict):
+            raise self.unsupported("boot override")
         enabled = found.get("BootSourceOverrideEnabled", "Disabled")
-        efi = found.get("BootSourceOverrideMode") == "UEFI"
-        if enabled not in ("Once", "Continuous"):
-            return Boot()
+        mode = found.get("BootSourceOverrideMode")
+        efi = None if mode is None else mode == "UEFI"
         names = {value: name for name, value in DEVICES.items()}
         target = str(found.get("BootSourceOverrideTarget"))
-        if target == "None":
-            return Boot()
+        if enabled not in ("Once", "Continuous") or target == "None":
+            return Boot(efi=efi)
         return Boot(names.get(target, target), enabled == "Continuous", efi)
 
     def set_boot(self, boot: Boot) -> None:
-        """PATCH of ComputerSystem.Boot, with its ETag where it has one (DSP0266, 6.5)."""
-        answer = self._get(self._system_uri())
-        system = _document(answer, self._system_uri())
+        """PATCH of ComputerSystem.Boot, with its ETag where it has one (DSP0266, 6.5).
+
+        The mode is written only where it is asked for: services refuse a write of it that changes nothing.
+        """
+        wanted: Document = {"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"}
+        if boot.device != base.NO_OVERRIDE:
+            wanted["BootSourceOverrideEnabled"] = "Continuous" if boot.persistent else "Once"
+            wanted["BootSourceOverrideTarget"] = DEVICES[boot.device]
+            if boot.efi is not None:
+                wanted["BootSourceOverrideMode"] = "UEFI" if boot.efi else "Legacy"
+        answer = self._patch_boot(wanted)
+        if answer.status == 412:
+            # Changed since it was read, and so nothing was done.
+            answer = self._patch_boot(wanted)
+        if not answer.ok:
+            raise _refusal(answer, self._system_uri())
+
+    def _patch_boot(self, wanted: Document) -> Answer:
+        found = self._get(self._system_uri())
+        system = _document(found, self._system_uri())
         if not isinstance(system.get("Boot"), dict):
             raise self.unsupported("boot override")
-        wanted: Document = {"BootSourceOverrideEnabled": "Disabled"}
-        if boot.device != base.NO_OVERRIDE:
-            wanted = {
-                "BootSourceOverrideEnabled": "Continuous" if boot.persistent else "Once",
-                "BootSourceOverrideTarget": DEVICES[boot.device],
-            }
-            if "BootSourceOverrideMode" in system["Boot"]:
-                wanted["BootSourceOverrideMode"] = "UEFI" if boot.efi else "Legacy"
-        etag = answer.headers.get("etag") or system.get("@odata.etag")
-        self._change("PATCH", self._system_uri(), {"Boot": wanted}, **({"If_Match": str(etag)} if etag else {}))
+        if "BootSourceOverrideMode" in wanted and "BootSourceOverrideMode" not in system["Boot"]:
+            raise self.unsupported("choice between UEFI and BIOS: leave efi out")
+        etag = found.headers.get("etag") or system.get("@odata.etag")
+        headers = {"If_Match": str(etag)} if etag else {}
+        return self._http.request("PATCH", self._system_uri(), {"Boot": wanted}, **headers)
 
     def info(self) -> Dict[str, Any]:
         system = self._system()
@@ -124,6 +144,7 @@ class RedfishClient(Client):
     def close(self) -> None:
         try:
             if self._session is not None:
+                self._http.deadline = Deadline(CLOSE_TIMEOUT)  # a node whose time is over leaves no session behind
                 self._http.request("DELETE", self._session)
         except HwctlError:
             pass  # the BMC ends a forgotten session by itself
@@ -143,7 +164,7 @@ class RedfishClient(Client):
             token = answer.headers.get("x-auth-token")
             if answer.ok and token:
                 self._http.headers["X-Auth-Token"] = token
-                self._session = _path(answer.headers.get("location", ""))
+                self._session = _path(answer.headers.get("location", "")) or answer.json().get("@odata.id")
                 return
             if answer.status in (400, 401, 403):
                 raise AuthFailed(f"the BMC at {target.address} refused the login: check user name and password")
@@ -179,7 +200,7 @@ class RedfishClient(Client):
                 return uri
         for uri in uris:
             system = _document(self._get(uri), uri)
-            if wanted in (system.get("Id"), system.get("Name"), system.get("UUID")):
+            if wanted.lower() in (_text(system, key).lower() for key in ("Id", "Name", "UUID")):
                 return uri
         raise BadRequest(f"the BMC has no system {wanted!r}")
 

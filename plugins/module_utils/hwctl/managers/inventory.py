@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ..clients import connect
-from ..errors import Unsupported
+from ..errors import Refused, Unsupported
 from ..executor import ParallelNodes
 from ..node import Node
 from ..outcome import OK, Outcome
@@ -18,12 +17,11 @@ class InventoryManager(ParallelNodes):
     """Operation: `get_info`."""
 
     def get_info(self, node: Node) -> Outcome:
-        node.at("connect")
-        with connect(node.target, node.deadline) as client:
+        with node.session() as client:
             node.at("read")
             data: Dict[str, Any] = {"power": node.reading(client.power), **node.reading(client.info)}
             try:
                 data["boot"] = node.reading(client.boot).result()
-            except Unsupported:
+            except (Unsupported, Refused):  # IPMI wants an operator for it
                 data["boot"] = None
             return Outcome(node.name, OK, data=data)

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Callable, Dict, Optional
 
-from ..clients import connect
 from ..clients.base import CYCLE, NMI, OFF, ON, RESET, SOFT, Client
-from ..errors import BadRequest, HwctlError, NotReached, Refused
+from ..deadline import Deadline
+from ..errors import BadRequest, HwctlError, NotReached, Refused, Unsupported
 from ..executor import ParallelNodes
 from ..node import Node
 from ..outcome import CHANGED, OK, Outcome, settled
@@ -19,6 +20,10 @@ WANTED = (ON, OFF, SOFT, CYCLE, RESET, NMI)
 FIRST_POLL = 0.25
 """Seconds after a request until the state is read; doubled each time."""
 SLOWEST_POLL = 2.0
+CYCLE_OFF = 3.0
+"""Seconds in which a machine that is cycled is seen to be off; real ones are for one at least (28.3)."""
+LOST_ANSWER = 5.0
+"""Seconds in which a change shows whose answer did not come."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,7 @@ class PowerManager(ParallelNodes):
     """Operations: `get_state`, `set_state`."""
 
     def get_state(self, node: Node) -> Outcome:
-        node.at("connect")
-        with connect(node.target, node.deadline) as client:
+        with node.session() as client:
             node.at("read")
             return Outcome(node.name, OK, data={"power": node.reading(client.power)})
 
@@ -49,10 +53,15 @@ class PowerManager(ParallelNodes):
             raise BadRequest(f"there is no power state {request.wanted!r}: give one of {', '.join(WANTED)}")
         if request.soft_timeout <= 0:
             raise BadRequest(f"the soft time-out is {request.soft_timeout:g} s: give one above 0")
+        given = self._limits.node_timeout
+        if request.wanted == SOFT and request.wait and given is not None and request.soft_timeout >= given:
+            raise BadRequest(
+                f"the soft time-out of {request.soft_timeout:g} s leaves nothing of a node's {given:g} s: "
+                "give a longer timeout"
+            )
 
     def set_state(self, node: Node, request: PowerRequest) -> Outcome:
-        node.at("connect")
-        with connect(node.target, node.deadline) as client:
+        with node.session() as client:
             node.at("read")
             return _Change(node, client, request, node.reading(client.power)).made()
 
@@ -80,7 +89,7 @@ class _Change:
     def _switched(self, action: str, state: str) -> Outcome:
         if self._before != state and not self._request.check:
             self._act(action, state)
-            self._await(state, None)
+            self._await(state)
         return self._settled(state)
 
     def _shut_down(self) -> Outcome:
@@ -90,23 +99,41 @@ class _Change:
         self._act(SOFT, OFF)
         if not self._request.wait:
             return self._settled(OFF)
+        soft = Deadline(self._request.soft_timeout)
         try:
-            self._await(OFF, self._request.soft_timeout)
+            self._await(OFF, soft)
         except NotReached:
-            if not self._request.escalate:
+            # The node's own time may have been over first: no leave to switch anything off.
+            if not self._request.escalate or not soft.passed:
                 raise
         else:
             return self._settled(OFF)
         self._act(OFF, OFF)
-        self._await(OFF, None)
+        self._await(OFF)
         return self._settled(OFF, escalated=True)
 
     def _cycled(self) -> Outcome:
         """Off and on again; a machine that is off is switched on, since no BMC cycles one."""
-        if not self._request.check:
-            self._act(CYCLE if self._before == ON else ON, None if self._before == ON else ON)
-            self._await(ON, None)
+        if self._request.check:
+            pass
+        elif self._before == OFF:
+            self._act(ON, ON)
+            self._await(ON)
+        else:
+            try:
+                self._act(CYCLE, None)
+                self._see_off()
+            except Unsupported:
+                self._act(OFF, OFF)
+                self._await(OFF, Deadline(None))
+                self._act(ON, ON)
+            self._await(ON)
         return Outcome(self._node.name, CHANGED, _state(self._before), _state(ON), {"power": ON})
+
+    def _see_off(self) -> None:
+        """Right after a cycle was accepted the machine is still on; but the moment that it is off may be missed."""
+        with contextlib.suppress(NotReached):
+            self._await(OFF, Deadline(CYCLE_OFF))
 
     def _signalled(self, action: str) -> Outcome:
         """Reset or NMI: the power stays on, and nothing can be read of it afterwards."""
@@ -124,18 +151,30 @@ class _Change:
         self._node.at("change")
         try:
             self._client.set_power(action)
-        except HwctlError:
-            if state is None or self._node.reading(self._client.power) != state:
+        except HwctlError as error:
+            if state is None:
+                raise
+            if not error.safe_to_retry and self._node.reading(self._client.power) != state:
+                raise
+            if error.safe_to_retry and not self._seen(state):
                 raise
 
-    def _await(self, state: str, seconds: Optional[float]) -> None:
-        """Read until the state is there. Raises NotReached after `seconds`, or when the node's time is nearly over."""
-        if not self._request.wait:
+    def _seen(self, state: str) -> bool:
+        """Whether the state comes in the time that a change takes whose answer was lost."""
+        try:
+            self._await(state, Deadline(LOST_ANSWER))
+        except NotReached:
+            return False
+        return True
+
+    def _await(self, state: str, patience: Optional[Deadline] = None) -> None:
+        """Read until the state is there. Raises NotReached when `patience` or the node's time is over."""
+        if not self._request.wait and patience is None:
             return
         self._node.at("wait")
-        deadline = self._node.deadline.at_most(seconds)
         pause = FIRST_POLL
         while True:
+            over = patience is not None and patience.passed
             try:
                 found = self._client.power()
             except HwctlError as error:
@@ -144,9 +183,9 @@ class _Change:
                 found = f"unknown ({error})"
             if found == state:
                 return
-            if deadline.left <= pause:
+            if over or self._node.deadline.left <= pause:
                 raise NotReached(f"the machine took the request and is still {found}, not {state}")
-            self._node.pause(pause)
+            self._node.pause(pause if patience is None else min(pause, patience.left))
             pause = min(2 * pause, SLOWEST_POLL)
 
     def _settled(self, state: str, **data: bool) -> Outcome:

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
-from ..clients import connect
-from ..clients.base import BOOT_DEVICES, NO_OVERRIDE, Boot
+from ..clients.base import BOOT_DEVICES, NO_OVERRIDE, Boot, Client
 from ..errors import BadRequest, NotReached
 from ..executor import ParallelNodes
 from ..node import Node
 from ..outcome import OK, Outcome, settled
+
+VERIFY_TIMEOUT = 5.0
+VERIFY_PAUSE = 0.5
+"""Seconds that a BMC has to say what it was told, and between two looks."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,7 @@ class SetbootManager(ParallelNodes):
     """Operations: `get_boot`, `set_boot`."""
 
     def get_boot(self, node: Node) -> Outcome:
-        node.at("connect")
-        with connect(node.target, node.deadline) as client:
+        with node.session() as client:
             node.at("read")
             return Outcome(node.name, OK, data={"boot": node.reading(client.boot).result()})
 
@@ -41,22 +43,37 @@ class SetbootManager(ParallelNodes):
             raise BadRequest(f"there is no boot device {request.device!r}: give one of {', '.join(BOOT_DEVICES)}")
 
     def set_boot(self, node: Node, request: BootRequest) -> Outcome:
-        node.at("connect")
-        with connect(node.target, node.deadline) as client:
+        with node.session() as client:
             node.at("read")
             before = node.reading(client.boot)
-            wanted = _wanted(request, before)
-            if before != wanted and not request.check:
+            after = _after(request, before)
+            if before != after and not request.check:
                 node.at("change")
-                client.set_boot(wanted)
+                client.set_boot(_written(request))
                 node.at("verify")
-                found = node.reading(client.boot)
-                if found != wanted:
-                    raise NotReached(f"the BMC took {wanted.result()} and says {found.result()}")
-            return settled(node.name, before.result(), wanted.result(), boot=wanted.result())
+                after = _verified(node, client, request)
+            return settled(node.name, before.result(), after.result(), boot=after.result())
 
 
-def _wanted(request: BootRequest, before: Boot) -> Boot:
+def _written(request: BootRequest) -> Boot:
     if request.device == NO_OVERRIDE:
         return Boot()
-    return Boot(request.device, request.persistent, before.efi if request.efi is None else request.efi)
+    return Boot(request.device, request.persistent, request.efi)
+
+
+def _after(request: BootRequest, found: Boot) -> Boot:
+    """What is to be read back, with what is not asked for as it was found."""
+    wanted = _written(request)
+    return replace(wanted, efi=found.efi) if wanted.efi is None else wanted
+
+
+def _verified(node: Node, client: Client, request: BootRequest) -> Boot:
+    """What the BMC says afterwards; some take a moment. Raises NotReached."""
+    patience = node.deadline.at_most(VERIFY_TIMEOUT)
+    while True:
+        found = node.reading(client.boot)
+        if found == _after(request, found):
+            return found
+        if patience.left <= VERIFY_PAUSE:
+            raise NotReached(f"the BMC took {_written(request).result()} and says {found.result()}")
+        node.pause(VERIFY_PAUSE)

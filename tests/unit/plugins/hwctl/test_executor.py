@@ -84,6 +84,29 @@ def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, monkeyp
     assert other.status == OK
 
 
+def test_a_node_that_hangs_is_given_up_while_others_keep_ending(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+    stuck = threading.Event()
+    seen: list[float] = []
+
+    class Busy(ParallelNodes):
+        def work(self, node: Node) -> Outcome:
+            if node.name == "0":
+                stuck.wait()
+            node.pause(0.02)
+            if len(self._active) == 1:
+                seen.append(1.0)
+            return Outcome(node.name, OK)
+
+    try:
+        names = [str(number) for number in range(30)]
+        outcomes = Busy(fleet.targets(*names), Limits(fan_out=2, node_timeout=0.1)).run("work")
+    finally:
+        stuck.set()
+    assert [outcome.status for outcome in outcomes] == ["failed", *(29 * [OK])]
+    assert len(seen) < 10, "its place was taken again long before the others were through"
+
+
 def test_when_the_run_is_out_of_time_nodes_that_never_began_say_so(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

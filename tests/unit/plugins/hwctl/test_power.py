@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest, Refused, Unreachable
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
+    BadRequest,
+    Refused,
+    Unreachable,
+    Unsupported,
+)
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers import power
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.power import PowerManager, PowerRequest
@@ -21,6 +26,8 @@ from rig.scripted_bmc import Fleet
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     monkeypatch.setattr(power, "FIRST_POLL", 0.001)
     monkeypatch.setattr(power, "SLOWEST_POLL", 0.001)
+    monkeypatch.setattr(power, "CYCLE_OFF", 0.05)
+    monkeypatch.setattr(power, "LOST_ANSWER", 0.05)
     return Fleet(monkeypatch)
 
 
@@ -101,6 +108,34 @@ def test_a_lost_answer_to_a_reset_is_told_and_the_reset_not_sent_again(fleet: Fl
     outcome = act(fleet, "reset")
     assert outcome.failure is not None and outcome.failure.kind == "unreachable"
     assert bmc.calls == ["reset"]
+
+
+def test_a_soft_shutdown_that_the_nodes_time_cut_short_switches_nothing_off(fleet: Fleet) -> None:
+    bmc = fleet.bmc("a")
+    bmc.state, bmc.deaf = "on", True
+    limits = Limits(overall_timeout=0.1)
+    (outcome,) = PowerManager(fleet.targets("a"), limits).run("set_state", request=PowerRequest("soft"))
+    assert outcome.failed
+    assert bmc.calls == ["soft"]
+
+
+def test_a_soft_timeout_beyond_the_nodes_own_is_refused(fleet: Fleet) -> None:
+    with pytest.raises(BadRequest, match="give a longer timeout"):
+        act(fleet, "soft", soft_timeout=120)
+
+
+def test_a_cycle_is_over_when_the_machine_is_back(fleet: Fleet) -> None:
+    bmc = fleet.bmc("a")
+    bmc.state, bmc.cycles_slowly = "on", True
+    assert act(fleet, "cycle").data == {"power": "on"}
+    assert (bmc.calls, bmc.state, bmc.comes_back_after) == (["cycle"], "on", 0)
+
+
+def test_a_bmc_that_can_not_cycle_is_told_off_and_on(fleet: Fleet) -> None:
+    bmc = fleet.bmc("a")
+    bmc.state, bmc.fails["set_power"] = "on", [Unsupported("no such reset")]
+    assert act(fleet, "cycle").status == "changed"
+    assert (bmc.calls, bmc.state) == (["off", "on"], "on")
 
 
 def test_a_refusal_is_told(fleet: Fleet) -> None:

@@ -98,6 +98,7 @@ def test_a_reset_that_the_system_does_not_offer_is_not_sent(service: RedfishServ
             },
             Boot("disk", True, True),
         ),
+        ({"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideMode": "Legacy"}, Boot(efi=False)),
         ({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "SDCard"}, Boot("SDCard")),
         ({"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "Pxe"}, Boot()),
         ({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "None"}, Boot()),
@@ -123,6 +124,47 @@ def test_a_boot_override_is_written_with_the_systems_etag(service: RedfishServic
             "BootSourceOverrideMode": "UEFI",
         }
     }
+
+
+def test_a_mode_that_nobody_asked_for_is_not_written(service: RedfishService) -> None:
+    with connect(service) as client:
+        client.set_boot(Boot("pxe"))
+    (sent,) = service.requests("PATCH")
+    assert sent.document == {"Boot": {"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"}}
+
+
+def test_a_mode_that_the_system_does_not_have_is_refused_before_anything_is_written(service: RedfishService) -> None:
+    del service.resources[SYSTEM]["Boot"]["BootSourceOverrideMode"]
+    with connect(service) as client, pytest.raises(Unsupported, match="leave efi out"):
+        client.set_boot(Boot("pxe", efi=True))
+    assert service.requests("PATCH") == []
+
+
+def test_a_system_that_changed_since_it_was_read_is_read_again_once(service: RedfishService) -> None:
+    service.answers["PATCH", SYSTEM] = (412, {}, {})
+    with connect(service) as client, pytest.raises(Refused, match="412"):
+        client.set_boot(Boot("pxe"))
+    assert len(service.requests("PATCH")) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [("On", "on"), ("Paused", "on"), ("Off", "off"), ("PoweringOn", Busy), (None, BadAnswer)]
+)
+def test_a_power_state_is_never_guessed(service: RedfishService, state: str | None, told: Any) -> None:
+    service.resources[SYSTEM]["PowerState"] = state
+    with connect(service) as client:
+        if isinstance(told, str):
+            assert client.power() == told
+            return
+        with pytest.raises(told):
+            client.power()
+
+
+def test_a_session_is_ended_though_the_nodes_time_is_over(service: RedfishService) -> None:
+    client = connect(service)
+    client._http.deadline = Deadline(0)
+    client.close()
+    assert len(service.requests("DELETE")) == 1
 
 
 def test_information_follows_the_link_to_the_manager(service: RedfishService) -> None:

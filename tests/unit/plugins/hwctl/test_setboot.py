@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import Boot
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest, Unsupported
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers import setboot
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.inventory import InventoryManager
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.setboot import BootRequest, SetbootManager
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.outcome import Outcome
@@ -56,6 +57,7 @@ def test_check_mode_says_the_same_and_sets_nothing(fleet: Fleet) -> None:
 
 def test_a_bmc_that_takes_an_override_and_keeps_another_fails(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rig.scripted_bmc.ScriptedClient.set_boot", lambda client, boot: None)
+    monkeypatch.setattr(setboot, "VERIFY_TIMEOUT", 0.1)
     outcome = act(fleet, "pxe")
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.step) == ("not-reached", "verify")
