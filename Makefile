@@ -47,7 +47,7 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types sanity cores build publish-check molecule unit integration bench soak
+.PHONY: test lint types sanity cores build publish-check molecule unit integration bench bench-lab soak
 # pytest comes last, once, so that its summary closes the output.
 test: lint types sanity cores build publish-check molecule ## all checks and tests
 	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
@@ -92,6 +92,9 @@ integration: $(STAMPS)/test ## integration tests, with real libvirtd and QEMU (a
 
 bench: $(STAMPS)/test $(STAMPS)/bench ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
 	PYTHONPATH=tests python -m benchmarks $(ARGS)
+
+bench-lab: $(STAMPS)/test ## a lab of 60 nodes on two hypervisors, with the time of each step (as root)
+	LAB_NODES=60 REQUIRE_LIBVIRT=1 python -m pytest -s tests/integration/test_hypervisors.py $(ARGS)
 
 soak: $(STAMPS)/test ## 200 BMCs under clients for two times ten minutes, the second with faults (as root; --quick)
 	PYTHONPATH=tests python -m soak $(ARGS)

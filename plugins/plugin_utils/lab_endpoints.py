@@ -82,11 +82,11 @@ def read_endpoints(
 def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]) -> Endpoint:
     """Raises NotThere."""
     name, hypervisor = node["name"], node["hypervisor"]
+    if node.get("problem"):
+        raise NotThere(node["problem"])
     if not hypervisor:
         raise NotThere(f"node '{name}' is on no hypervisor yet: run bring_up first, or leave it out with --limit")
     here = found.get(hypervisor)
-    if node.get("problem"):
-        raise NotThere(node["problem"])
     if here is None:
         raise NotThere(
             f"node '{name}' is on '{hypervisor}', which could not be read: mend that, or leave it out with --limit"
