@@ -15,14 +15,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import report, throughput
+from benchmarks import dependencies, report, throughput
 from benchmarks.scenarios import Case, commands, footprint
 from benchmarks.servers import CHECKOUT, DOMAINS, IpmiSim, Server, Vbmcd, VirtualBmc, domain
 from benchmarks.task import vbmc_task
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
 
-PARTS = ("footprints", "commands", "busy", "task")
+PARTS = ("footprints", "commands", "busy", "task", "dependencies")
 RESULT = CHECKOUT / ".cache/bench/result.json"
 
 
@@ -41,6 +41,8 @@ class Size:
     commands: int
     rounds: int
     paced_seconds: float = 3.0
+    follow: tuple[tuple[int, int], ...] = ((1, 500), (8, 100))
+    """Numbers of dependencies, and how often each group is suspended and resumed."""
 
     @property
     def domains(self) -> int:
@@ -54,6 +56,7 @@ FULL = Size(
 QUICK = Size(
     auto=(1, 50), instance=(1, 50), virtualbmc=(1, 10),
     crowd=50, busy=(20, 50), task=50, commands=1000, rounds=3, paced_seconds=0.5,
+    follow=((1, 20), (8, 5)),
 )  # fmt: skip
 
 
@@ -108,6 +111,10 @@ def run(size: Size, folder: Path, libvirtd: Libvirtd, parts: Collection[str]) ->
     if "task" in parts:
         say(f"a vbmc task with {size.task} BMCs")
         results.task = vbmc_task(size.task, folder, libvirtd.uri, 3)
+    if "dependencies" in parts:
+        say("a domain's dependencies follow it")
+        (folder / "watcher").mkdir()
+        results.follows = dependencies.measure(libvirtd, folder / "watcher", size.follow)
     results.minutes = (time.monotonic() - began) / 60
     return results
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.dependencies import Follow
 from benchmarks.scenarios import CommandCost, Footprint
 from benchmarks.task import TaskTimes
 from benchmarks.throughput import RATE, BusyCost, Latency, SessionMemory, SetUpCost
@@ -30,6 +31,7 @@ class Results:
     latencies: list[Latency] = field(default_factory=list)
     session_memory: SessionMemory | None = None
     task: TaskTimes | None = None
+    follows: list[Follow] = field(default_factory=list)
     minutes: float = 0.0
 
 
@@ -142,6 +144,34 @@ def busy_targets(results: Results) -> list[Target]:
     ]
 
 
+def follows(measured: Sequence[Follow]) -> str:
+    head = "dependencies, toggles, lost, p50 ms, p95 ms, a client's p50 ms, its p95 ms, times the client p50, p95"
+    rows = [
+        [
+            str(one.dependencies), str(one.toggles), str(one.lost), f"{one.p50:.1f}", f"{one.p95:.1f}",
+            f"{one.client_p50:.1f}", f"{one.client_p95:.1f}", f"{one.ratio[0]:.2f}", f"{one.ratio[1]:.2f}",
+        ]
+        for one in measured
+    ]  # fmt: skip
+    return table(head.split(", "), rows)
+
+
+def follow_targets(results: Results) -> list[Target]:
+    ratio = {one.dependencies: one.ratio for one in results.follows}
+    return [
+        *(
+            Target(
+                f"{count} to follow a suspend: p{share}, times a client's",
+                limit,
+                ratio[count][index] if count in ratio else None,
+            )
+            for count, limit in ((1, 1.5), (8, 2))
+            for index, share in enumerate((50, 95))
+        ),
+        Target("suspends and resumes that were lost", 0, sum(one.lost for one in results.follows) if ratio else None),
+    ]
+
+
 def targets(results: Results) -> list[Target]:
     auto = {one.bmcs: one for one in results.footprints if one.server.endswith("auto")}
     single = {one.bmcs: one for one in results.footprints if one.server.endswith("instance")}
@@ -177,7 +207,9 @@ def show(results: Results) -> str:
     if task := results.task:
         times = [[str(task.bmcs), f"{task.converge:.2f}", f"{task.unchanged:.2f}", f"{task.purge:.2f}"]]
         parts.append(table(["BMCs in one vbmc task", "converge s", "unchanged s", "purge s"], times))
-    rows = [one.row() for one in [*targets(results), *busy_targets(results)]]
+    if results.follows:
+        parts.append(follows(results.follows))
+    rows = [one.row() for one in [*targets(results), *busy_targets(results), *follow_targets(results)]]
     parts.append(table(["target", "at most", "measured", ""], rows))
     return "\n\n".join(part for part in parts if part)
 

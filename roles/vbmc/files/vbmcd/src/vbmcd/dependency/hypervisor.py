@@ -73,14 +73,15 @@ def declare(domain: Any, dependencies: Tuple[Dependency, ...], live: bool) -> No
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX if text else None, NAMESPACE, flags)
 
 
-def look(domain: Any) -> Optional[Seen]:
-    """A domain as it is now; None where it is gone."""
+def look(domain: Any, known: Optional[Tuple[Dependency, ...]] = None) -> Optional[Seen]:
+    """A domain as it is now; None where it is gone. `known` dependencies are not read again."""
     try:
         state, reason = domain.state()[:2]
-        dependencies: Tuple[Dependency, ...] = ()
+        dependencies = known or ()
         problem = ""
         try:
-            dependencies = dependencies_of(domain)
+            if known is None:
+                dependencies = dependencies_of(domain)
         except DependencyError as error:
             problem = str(error)
         number = -1 if state == _SHUTOFF else domain.ID()
@@ -141,18 +142,21 @@ def level(domain: Optional[Any]) -> Level:
         raise
 
 
-def perform(connection: Any, action: Action) -> bool:
+def perform(connection: Any, action: Action, looked_at: Optional[Any] = None) -> bool:
     """Do an action on a dependency if it is still to be done; whether it was. Raises ActionFailed.
 
-    What is in another state than the one that was decided on has somebody else acting on it, and is left to them.
+    `looked_at` is its domain, if the caller has only just found it in the state that was decided on.
+    What is in another state than that has somebody else acting on it, and is left to them.
     """
     dependency = action.dependency
     if dependency is None:
         raise ValueError("the master's own action is its owner's to do")
-    with failing(connection):
-        domain = find(connection, dependency)
-        if level(domain) is not action.found:
-            return False
+    domain = looked_at
+    if domain is None:
+        with failing(connection):
+            domain = find(connection, dependency)
+            if level(domain) is not action.found:
+                return False
     call = _call(connection, domain, action, dependency)
     try:
         call()
@@ -290,7 +294,12 @@ def group_for(
 
 def with_identity(connection: Any, dependency: Dependency) -> Dependency:
     """A dependency with the UUID and the name that its domain has now, if it is there."""
+    return identified(connection, dependency)[0]
+
+
+def identified(connection: Any, dependency: Dependency) -> Tuple[Dependency, Optional[Any]]:
+    """The same, and its domain."""
     domain = find(connection, dependency)
     if domain is None:
-        return dependency
-    return replace(dependency, uuid=domain.UUIDString(), name=domain.name())
+        return dependency, None
+    return replace(dependency, uuid=domain.UUIDString(), name=domain.name()), domain

@@ -18,10 +18,10 @@ from vbmcd.background import Background
 from vbmcd.config import Connection
 from vbmcd.dependency import hypervisor
 from vbmcd.dependency.carry import ActionFailed
-from vbmcd.dependency.decide import Action, Transition, decide
+from vbmcd.dependency.decide import Action, Stage, Transition, decide
 from vbmcd.dependency.hypervisor import Seen
-from vbmcd.dependency.model import Graph, Level, Signal
-from vbmcd.machine.base import Busy, MachineError
+from vbmcd.dependency.model import Dependency, Graph, Level, Signal
+from vbmcd.machine.base import MachineError, Unsupported, WrongState
 from vbmcd.machine.libvirt_connection import METADATA, DomainEvent
 from vbmcd.machine.libvirt_link import LibvirtLink
 from vbmcd.watcher import memory
@@ -32,10 +32,12 @@ log = logging.getLogger(__name__)
 Remember = Callable[[str, Optional[Remembered]], Awaitable[None]]
 """Has the supervisor keep what is remembered of a master, by UUID; None: nothing any more."""
 
-_DEFINED, _UNDEFINED, _STARTED, _STOPPED = 0, 1, 2, 5
+_DEFINED, _UNDEFINED, _STARTED, _SUSPENDED, _RESUMED, _STOPPED, _CRASHED = 0, 1, 2, 3, 4, 5, 8
 """virDomainEventType."""
 _DECLARING = (METADATA, _DEFINED, _STARTED)
 """After these a domain may have got dependencies."""
+_MOVING = (_STARTED, _SUSPENDED, _RESUMED, _STOPPED, _CRASHED)
+"""After these its dependencies may have to follow it."""
 ACTORS = 4
 """Dependencies that are acted on at a time: so many connections at most."""
 RETRY_SECONDS = 1.0
@@ -51,6 +53,10 @@ class _Case:
     partners: Optional[Dict[str, int]] = None
     """The numbers of its dependencies when it stopped."""
     busy: bool = False
+    fresh: bool = True
+    """Whether the declaration is to be read anew."""
+    moving: bool = False
+    """Whether something may be to follow."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,9 @@ class Follower:
             self._numbers.pop(event.uuid, None)
 
     def _note(self, event: DomainEvent) -> None:
-        case = self._cases.setdefault(event.uuid, _Case())
+        case = self._cases.setdefault(event.uuid, _Case(fresh=False))
+        case.fresh = case.fresh or event.kind in _DECLARING
+        case.moving = case.moving or event.kind in _MOVING
         if event.kind == _STOPPED:
             case.ending = event.detail + 1  # both lists have the same order, and one begins with "unknown"
             case.partners = {
@@ -197,25 +205,44 @@ class Follower:
         before = self._memory.get(key)
         if before is None:
             return
-        survey = await self._link.call(before.name, _survey, key, self._graph)
-        seen, ending, partners = survey.master, case.ending, case.partners
-        if seen is not None:
-            self._graph.add(key, seen.name, survey.graph.of(key))
-        found = memory.now(seen, ending)
-        if partners is None:
-            # No event told of a stop. What then is off has its dependencies stopped, however old they are.
-            partners = {} if found.level is Level.OFF else dict(before.partners)
-        spared = _spared(survey.numbers, partners)
-        transitions = memory.since(key, before, found, ending, spared)
-        if transitions and not before.unsettled:
-            before = self._memory[key] = replace(before, unsettled=True)
-            await self._remember(key, before)
-        for transition in transitions:
-            await self._carry_out(survey, transition)
-            survey = await self._link.call(before.name, _survey, key, self._graph)
+        if case.moving and not before.unsettled:
+            # Before it is known whether anything follows: the act is not to wait for this.
+            self._memory[key] = replace(before, unsettled=True)
+            await self._remember(key, self._memory[key])
+        fresh, case.fresh, case.moving = case.fresh, False, False
+        ask = _Question(key, before, self._graph, case.ending, case.partners, fresh)
+        answer = await self._link.act(before.name, ask.look_and_begin)
+        survey = answer.survey
+        if survey.master is not None:
+            self._graph.add(key, survey.master.name, survey.graph.of(key))
+        numbers = survey.numbers
+        if answer.transitions:
+            await self._finish(answer)
+            numbers = (await self._link.call(before.name, _survey_only, key, self._graph)).numbers
         if not case.again:
             case.ending = case.partners = None
-        await self._settle(key, memory.settled(before, found, seen, survey.numbers))
+        after = memory.settled(before, answer.found, survey.master, numbers)
+        await self._settle(key, after)
+
+    async def _finish(self, answer: _Answer) -> None:
+        """What is left to do of the transitions, each after the one before it."""
+        first, *others = answer.transitions
+        done = list(answer.done)
+        for stage in answer.left:
+            await self._act_all(first, stage, done)
+        _tell(answer.survey, first, done)
+        for transition in others:
+            survey = await self._link.call("", _survey_only, transition.domain, self._graph)
+            done = []
+            for stage in decide(survey.graph, survey.states, transition):
+                await self._act_all(transition, stage, done)
+            _tell(survey, transition, done)
+
+    async def _act_all(self, transition: Transition, stage: Stage, done: List[str]) -> None:
+        results = await asyncio.gather(*(self._act(transition, one, done) for one in stage), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def _settle(self, key: str, after: Remembered) -> None:
         gone = after.level is Level.OFF and not await self._link.call(after.name, _exists, key)
@@ -228,32 +255,74 @@ class Follower:
             self._memory[key] = after
             await self._remember(key, after)
 
-    async def _carry_out(self, survey: Survey, transition: Transition) -> None:
-        done: List[str] = []
-        for stage in decide(survey.graph, survey.states, transition):
-            results = await asyncio.gather(*(self._act(transition, one, done) for one in stage), return_exceptions=True)
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
-        if done:
-            fields = {"domain": survey.graph.name(transition.domain), "signal": _word(transition)}
-            late = [one for one in survey.graph.of(transition.domain) if one.order == "before"]
-            if late and transition.signals & {Signal.START, Signal.RESUME}:
-                fields["order"] = "it went first, so 'before' means after here"
-            log.info("what a domain depends on follows it", extra={"fields": {**fields, "done": ",".join(done)}})
-
     async def _act(self, transition: Transition, action: Action, done: List[str]) -> None:
         try:
             if await self._link.act(action.name, hypervisor.perform, action):
                 done.append(f"{action.verb}:{action.name}")
+        except (ActionFailed, WrongState, Unsupported) as error:
+            _complain_of(transition.domain, action, error)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What was found, what is to follow, and how far that has got already."""
+
+    survey: Survey
+    found: memory.Now
+    transitions: List[Transition]
+    done: Tuple[str, ...] = ()
+    left: Tuple[Stage, ...] = ()
+    """Of the first transition."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One look at a master, in a thread of the link."""
+
+    key: str
+    before: Remembered
+    graph: Graph
+    """Only read."""
+    ending: Optional[int]
+    partners: Optional[Dict[str, int]]
+    fresh: bool
+    """Whether its declaration may have changed."""
+
+    def look_and_begin(self, connection: Any) -> _Answer:
+        """Look, decide, and where one action is all that comes first, do it at once: a way through the loop less."""
+        survey, domains = _survey(connection, self.key, self.graph, self.fresh)
+        found = memory.now(survey.master, self.ending)
+        then = self.partners
+        if then is None:
+            # No event told of a stop. What then is off has its dependencies stopped, however old they are.
+            then = {} if found.level is Level.OFF else dict(self.before.partners)
+        transitions = memory.since(self.key, self.before, found, self.ending, _spared(survey.numbers, then))
+        stages = tuple(decide(survey.graph, survey.states, transitions[0])) if transitions else ()
+        if not stages or len(stages[0]) > 1:
+            return _Answer(survey, found, transitions, left=stages)
+        (action,) = stages[0]
+        done: Tuple[str, ...] = ()
+        try:
+            if hypervisor.perform(connection, action, domains[action.domain]):
+                done = (f"{action.verb}:{action.name}",)
         except ActionFailed as error:
-            fields = {"domain": transition.domain, "dependency": action.name, "action": action.verb}
-            log.error("what a domain depends on can't follow it: %s", error, extra={"fields": fields})
-        except Busy:
-            raise
-        except MachineError as error:
-            fields = {"domain": transition.domain, "dependency": action.name, "action": action.verb}
-            log.error("what a domain depends on can't follow it: %s", error, extra={"fields": fields})
+            _complain_of(self.before.name, action, error)
+        return _Answer(survey, found, transitions, done, stages[1:])
+
+
+def _complain_of(master: str, action: Action, error: Exception) -> None:
+    fields = {"domain": master, "dependency": action.name, "action": action.verb}
+    log.error("what a domain depends on can't follow it: %s", error, extra={"fields": fields})
+
+
+def _tell(survey: Survey, transition: Transition, done: List[str]) -> None:
+    if not done:
+        return
+    fields = {"domain": survey.graph.name(transition.domain), "signal": _word(transition), "done": ",".join(done)}
+    first = [one for one in survey.graph.of(transition.domain) if one.order == "before"]
+    if first and transition.signals & {Signal.START, Signal.RESUME}:
+        fields["order"] = "it went first, so 'before' means after here"
+    log.info("what a domain depends on follows it", extra={"fields": fields})
 
 
 def _word(transition: Transition) -> str:
@@ -283,22 +352,35 @@ def _exists(connection: Any, key: str) -> bool:
     return hypervisor.by_uuid(connection, key) is not None
 
 
-def _survey(connection: Any, key: str, known: Graph) -> Survey:
-    """Blocking, in a thread of the link. `known` is only read."""
-    seen = _look(connection, key)
+def _survey_only(connection: Any, key: str, known: Graph) -> Survey:
+    return _survey(connection, key, known, fresh=False)[0]
+
+
+def _survey(connection: Any, key: str, known: Graph, fresh: bool) -> Tuple[Survey, Dict[str, Any]]:
+    """Blocking, in a thread of the link, which alone may have the dependencies' handles that come with it.
+
+    `known` is only read; `fresh`: read the master's declaration anew.
+    """
+    domain = hypervisor.by_uuid(connection, key)
+    kept = None if fresh else known.of(key)
+    seen = None if domain is None else hypervisor.look(domain, kept)
     graph = Graph(dict(known.edges), dict(known.names))
-    if seen is not None and not seen.error:
-        graph.add(key, seen.name, tuple(hypervisor.with_identity(connection, one) for one in seen.dependencies))
-    states = {key: Level.OFF if seen is None else seen.level}
-    numbers: Dict[str, int] = {}
-    others: List[str] = []
-    for dependency in graph.of(key):
-        domain = hypervisor.find(connection, dependency)
-        states[dependency.key] = hypervisor.level(domain)
-        numbers[dependency.key] = -1 if domain is None or states[dependency.key] is Level.OFF else domain.ID()
-        others += [master for master, _edge in graph.masters(dependency.key)]
-    states.update(_levels(connection, set(others) - states.keys()))
-    return Survey(seen, graph, states, numbers)
+    declared = known.of(key) if seen is None or seen.error else seen.dependencies
+    survey = Survey(seen, graph, {key: Level.OFF if seen is None else seen.level})
+    dependencies: List[Dependency] = []
+    domains: Dict[str, Any] = {}
+    others: Set[str] = set()
+    for dependency in declared:
+        dependency, found = hypervisor.identified(connection, dependency)
+        dependencies.append(dependency)
+        level = survey.states[dependency.key] = hypervisor.level(found)
+        survey.numbers[dependency.key] = -1 if found is None or level is Level.OFF else found.ID()
+        domains[dependency.key] = found
+    graph.add(key, known.name(key) if seen is None else seen.name, tuple(dependencies))
+    for dependency in dependencies:
+        others.update(master for master, _edge in graph.masters(dependency.key))
+    survey.states.update(_levels(connection, others - survey.states.keys()))
+    return survey, domains
 
 
 def _levels(connection: Any, keys: Iterable[str]) -> List[Tuple[str, Level]]:
