@@ -16,6 +16,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_addresses import VARIABLE, range_problems
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_dependencies import (
+    dependency_problems,
+    depends_on,
+    item_problems,
+)
 
 HYPERVISORS = "hypervisors"
 NODES = "nodes"
@@ -75,9 +80,15 @@ class Node:
     """An item of the module domain, but for what its hypervisor adds."""
     bmc: Dict[str, Any] = field(repr=False)
     """An item of the module vbmc; holds the password."""
+    depends_on: Optional[List[Dict[str, Any]]] = None
+    """What the inventory says that it depends on, by nodes' names; None where it says nothing."""
+
+    group: Optional[Dict[str, Any]] = None
+    """The same as an item of the module domain_dependency, with the names of domains."""
 
     def document(self) -> Dict[str, Any]:
-        return {"name": self.name, "hypervisor": self.hypervisor, "domain": self.domain, "bmc": self.bmc}
+        found = {"name": self.name, "hypervisor": self.hypervisor, "domain": self.domain, "bmc": self.bmc}
+        return found if self.group is None else {**found, "group": self.group}
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,8 @@ def read_lab(groups: Mapping[str, Sequence[str]], variables: Mapping[str, Mappin
         found = list(_node_problems(name, own, hypervisors))
         problems += found
         if not found:
-            nodes.append(_node(name, own))
+            nodes.append(_node(name, own, variables))
+    problems += dependency_problems(nodes, groups.get(NODES) or ())
     return Lab(nodes, [*problems, *_doubles(nodes), *collisions(nodes)])
 
 
@@ -123,8 +135,8 @@ def _value(own: Mapping[str, Any], key: str) -> Any:
     return DEFAULTS.get(key) if value is None else value
 
 
-def _node(name: str, own: Mapping[str, Any]) -> Node:
-    """A node without problems."""
+def _node(name: str, own: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]]) -> Node:
+    """A node without problems; `variables` are every host's."""
     domain_name = own.get("lab_domain") or name
     owner = _value(own, "lab_name")
     domain = {"name": domain_name, "owner": owner}
@@ -138,7 +150,12 @@ def _node(name: str, own: Mapping[str, Any]) -> Node:
         value = _value(own, f"bmc_{key}")
         if value is not None:
             bmc[key] = int(value) if key == "port" else str(value)
-    return Node(name, own.get("lab_hypervisor") or None, domain, bmc)
+    others = depends_on(own)
+    group: Optional[Dict[str, Any]] = None
+    if others is not None:
+        wanted = [{**one, "name": variables.get(one["name"], {}).get("lab_domain") or one["name"]} for one in others]
+        group = {"name": domain_name, "dependencies": wanted, "exclusive": True}
+    return Node(name, own.get("lab_hypervisor") or None, domain, bmc, others, group)
 
 
 def _hypervisor_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
@@ -190,6 +207,7 @@ def _node_problems(name: str, own: Mapping[str, Any], hypervisors: Mapping[str, 
         items = _value(own, variable)
         if not _is_list(items) or not all(isinstance(item, Mapping) for item in items):
             yield f"node '{name}' has {variable} {items!r}: give it a list, of which an item is such as '{example}'"
+    yield from item_problems(name, own)
     yield from _bmc_problems(name, own)
 
 

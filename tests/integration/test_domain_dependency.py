@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import read_lab
 from rig.controller import Controller
 from rig.libvirtd import Libvirtd, tiny_domain
+from rig.playbooks import CHECKOUT
 
 NAMES = ("dep-a", "dep-b", "dep-c", "dep-m")
 BROKEN = "<disk type='file' device='disk'><source file='/no/such/image'/><target dev='vda' bus='virtio'/></disk>"
@@ -183,3 +186,58 @@ def test_a_declaration_survives_a_redefine_and_a_restart_of_libvirtd(own_libvirt
         (info,) = controller.results({"baremetal.lab.domain_info": {"names": ["dep-a"]}})
         assert [one["name"] for one in info["domains"][0]["dependencies"]] == ["dep-b"]
         assert "dep-b" in libvirtd.virsh("dumpxml", "--inactive", "dep-a")
+
+
+def test_the_amp_example_shares_memory_and_is_one_machine(controller: Controller) -> None:
+    libvirtd = controller.libvirtd
+    (example,) = yaml.safe_load((CHECKOUT / "examples/amp/amp.yml").read_text())
+    variables = {**example["vars"], "amp_type": "qemu", "amp_memory_mb": 32, "amp_shared_mb": 1}
+    parts = variables["amp_parts"]
+
+    def run(wanted: str) -> list[dict[str, Any]]:
+        own = {**variables, "amp_state": wanted}
+        return controller.results(*({**task, "vars": {**own, **task.get("vars", {})}} for task in example["tasks"]))
+
+    try:
+        assert run("running")[2]["changed"]
+        assert states(libvirtd, *parts) == ["running"] * 3
+        mapped = [Path(f"/proc/{libvirtd.qemu_pid(part)}/maps").read_text() for part in parts]
+        assert len({line.split()[4] for text in mapped for line in text.splitlines() if "/dev/shm/amp" in line}) == 1
+        assert all("/dev/shm/amp" in text for text in mapped)
+        assert [result["changed"] for result in run("running")] == [False] * 3
+        run("destroyed")
+        assert states(libvirtd, *parts) == ["shut off"] * 3
+    finally:
+        for part in parts:
+            libvirtd.remove(part)
+        Path("/dev/shm/amp").unlink(missing_ok=True)
+
+
+def test_an_inventory_says_what_depends_on_what_and_status_draws_it(controller: Controller, tmp_path: Path) -> None:
+    """The role's own steps for it; that playbooks run them is test_lab's affair."""
+    libvirtd = controller.libvirtd
+    own = {"lab_hypervisor": "hv1", "bmc_password": "secret", "lab_memory_mb": 32, "lab_disks": [], "lab_nics": []}
+    variables = {name: {**own, "lab_type": "qemu", "lab_state": "running"} for name in ("dep-x", "dep-y")}
+    variables["dep-x"]["lab_depends_on"] = [{"name": "dep-y", "order": "after"}]
+    lab = read_lab({"hypervisors": ["hv1"], "nodes": list(variables)}, {"hv1": {}, **variables}).document()
+    assert lab["problems"] == []
+    role = {"name": "baremetal.lab.lab", "tasks_from": "groups"}
+    declare_all = {"ansible.builtin.include_role": role, "vars": {"lab_here": lab["nodes"], "lab_uri": libvirtd.uri}}
+    run = {"baremetal.lab.domain": {"domains": [node["domain"] for node in lab["nodes"]]}}
+    picture = tmp_path / "lab.dot"
+    told = {"hv1": {"relations": "{{ found }}"}}
+    draw = {
+        "ansible.builtin.include_role": {"name": "baremetal.lab.lab", "tasks_from": "graph"},
+        "vars": {"lab_graph_file": str(picture), "lab_told_of": told},
+    }
+    look = {"baremetal.lab.domain_info": {"names": list(variables)}, "register": "found"}
+    try:
+        first = controller.play([declare_all, run])
+        assert first.index("Declare what depends on what") < first.index('"start"')
+        assert "changed=0 " in controller.play([declare_all, run, look, draw])
+        assert '"hv1/dep-x" -> "hv1/dep-y" [label="order after"];' in picture.read_text()
+        libvirtd.virsh("destroy", "dep-y")
+        assert states(libvirtd, "dep-x") == ["running"]
+    finally:
+        for name in variables:
+            libvirtd.remove(name)

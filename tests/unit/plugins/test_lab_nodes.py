@@ -190,3 +190,63 @@ def test_a_boot_order_may_be_text_as_in_an_inventory_in_ini_format() -> None:
 def test_the_choices_and_options_are_those_of_the_module() -> None:
     for option in DOMAIN_OPTIONS:
         assert DOMAIN_ARGUMENTS[option].get("choices", []) == list(CHOICES.get(option, ()))
+
+
+# --- Nodes that depend on each other --------------------------------------------------------------------------------
+
+
+def test_dependencies_become_the_modules_item_with_the_names_of_domains() -> None:
+    found = lab(
+        {
+            "a": {"lab_depends_on": ["b", {"name": "c", "order": "after"}]},
+            "b": {"lab_domain": "vm-b"},
+            "c": {"lab_depends_on": []},
+        }
+    ).document()
+    assert found["problems"] == []
+    assert found["nodes"][0]["group"] == {
+        "name": "a",
+        "dependencies": [{"name": "vm-b"}, {"name": "c", "order": "after"}],
+        "exclusive": True,
+    }
+
+
+def test_a_node_that_says_nothing_of_dependencies_keeps_those_that_it_has() -> None:
+    assert "group" not in lab({"a": {}}).document()["nodes"][0]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "problem"),
+    [
+        ({"a": {"lab_depends_on": "b"}, "b": {}}, "node 'a' has lab_depends_on 'b': give it a list"),
+        ({"a": {"lab_depends_on": [7]}}, "node 'a' has 7 in lab_depends_on"),
+        ({"a": {"lab_depends_on": [{"name": "b", "when": 1}]}, "b": {}}, "node 'a' has 'when' in lab_depends_on"),
+        (
+            {"a": {"lab_depends_on": [{"name": "b", "order": "x"}]}, "b": {}},
+            "node 'a' has order 'x' in lab_depends_on: give before, after",
+        ),
+        ({"a": {"lab_depends_on": ["b"]}}, "node 'a' depends on 'b', which is no node"),
+        ({"a": {"lab_depends_on": ["a"]}}, "node 'a' depends on itself"),
+        (
+            {"a": {"lab_depends_on": ["b"]}, "b": {"lab_hypervisor": "hv2"}},
+            "node 'a' on 'hv1' depends on 'b' on 'hv2'",
+        ),
+        (
+            {"a": {"lab_depends_on": ["b"], "lab_hypervisor": None}, "b": {}},
+            "node 'a' on 'whatever hypervisor has room'",
+        ),
+        (
+            {"a": {"lab_depends_on": ["b"]}, "b": {"lab_depends_on": ["c"]}, "c": {}},
+            "node 'a' depends on 'b', which itself depends on 'c'",
+        ),
+        (
+            {"a": {"lab_depends_on": ["b"]}, "b": {"lab_state": "absent"}},
+            "node 'a' depends on 'b', which is to be absent",
+        ),
+    ],
+)
+def test_dependencies_that_can_not_be_are_told_with_the_nodes_names(
+    nodes: dict[str, dict[str, Any]], problem: str
+) -> None:
+    (found,) = lab(nodes).problems
+    assert found.startswith(problem)
