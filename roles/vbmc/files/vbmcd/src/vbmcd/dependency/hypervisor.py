@@ -24,6 +24,8 @@ except ImportError:  # a module says so itself
 
 _PAUSED, _SHUTOFF, _CRASHED = 3, 5, 6
 """virDomainState."""
+_STARTING_UP = 11
+"""virDomainPausedReason."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,14 @@ def reason(error: Any) -> str:
     return str(error.get_error_message() or error)
 
 
+def _is_up(domain: Optional[Any]) -> bool:
+    """Whether a domain runs, or is paused by somebody: a QEMU that starts is paused as well, for a while."""
+    if domain is None or level(domain) is Level.OFF:
+        return False
+    state, why = domain.state()[:2]
+    return (state, why) != (_PAUSED, _STARTING_UP)
+
+
 def states_of(connection: Any, graph: Graph, master: str) -> Dict[str, Level]:
     """Levels now of a master, of what it depends on, and of who else depends on that."""
     found = {master: level(by_uuid(connection, master))}
@@ -244,10 +254,8 @@ class Group:
         return states_of(self.connection, self.graph, self.master)
 
     def complete(self) -> bool:
-        """Whether every dependency runs that has to (the master may not)."""
-        return all(
-            level(find(self.connection, one)) is not Level.OFF for one in self.graph.of(self.master) if one.required
-        )
+        """Whether every dependency is up that has to be (the master may not). One that starts is not yet."""
+        return all(_is_up(find(self.connection, one)) for one in self.graph.of(self.master) if one.required)
 
     def run(
         self,
