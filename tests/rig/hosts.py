@@ -93,7 +93,8 @@ class Hosts:
         """Switch it on; returns when it lets one in."""
         self._podman("start", self._prefix + name)
         self._podman("exec", self._prefix + name, "sh", "-c", "systemctl is-system-running --wait || true")
-        eventually(lambda: "active" in self.ssh(name, "systemctl", "is-active", "ssh"), 30, f"{name} has sshd")
+        answers = "systemctl --quiet is-active ssh && echo yes || true"
+        eventually(lambda: self.ssh(name, "sh", "-c", answers), 30, f"{name} has sshd")
 
     @property
     def _network(self) -> str:
