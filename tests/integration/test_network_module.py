@@ -36,7 +36,7 @@ OPTIONS: dict[str, Any] = {
 }
 NIC = f"<interface type='network'><source network='{NAME}'/></interface>"
 FIRMWARES = ("bios", "efi")
-BOOT_SECONDS = 120
+BOOT_SECONDS = 300
 """Emulated firmware on a busy machine; it takes 6 s on an idle one."""
 
 
