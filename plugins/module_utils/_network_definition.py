@@ -20,6 +20,15 @@ MAX_BRIDGE = 15
 ISOLATED, BRIDGE = "isolated", "bridge"
 FORWARDS = ("nat", "route", "open", ISOLATED, BRIDGE)
 
+DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
+"""The namespace of options that libvirt hands to dnsmasq as they are (libvirt 5.6 and later)."""
+
+ET.register_namespace("dnsmasq", DNSMASQ)
+
+SEQUENTIAL = "dhcp-sequential-ip"
+"""Without it dnsmasq takes an address from the MAC, and offers it to two nodes that ask in the same three seconds: one
+of them is refused then, and its firmware gives up. Nodes of a lab do ask at once."""
+
 DHCP_RANGE = frozenset(["dhcp_start", "dhcp_end"])
 """What libvirt changes in a network that is active."""
 
@@ -148,7 +157,7 @@ def new(name: str, uuid: Optional[str]) -> ET.Element:
 
 
 def overlay(current: ET.Element, settings: Settings) -> ET.Element:
-    """`current` with these settings; all else stays."""
+    """`current` with these settings; all else stays. A DHCP server that is new serves nodes that ask at once."""
     network = copy.deepcopy(current)
     _set_forward(network, settings)
     _set(network, "domain", {"name": settings.domain})
@@ -166,6 +175,8 @@ def overlay(current: ET.Element, settings: Settings) -> ET.Element:
         dhcp = four.find("dhcp")
         if dhcp is not None:
             _set(dhcp, "bootp", {"file": settings.boot_file, "server": settings.boot_server})
+    if settings.dhcp_start and dhcp_range(current) is None:
+        _ensure_option(network, SEQUENTIAL)
     return network
 
 
@@ -231,6 +242,15 @@ def _set(parent: ET.Element, tag: str, attributes: Dict[str, str], first: bool =
             element.set(key, value)
         else:
             element.attrib.pop(key, None)
+
+
+def _ensure_option(network: ET.Element, value: str) -> None:
+    """Have dnsmasq get this option; its others stay."""
+    options = network.find("{%s}options" % DNSMASQ)
+    if options is None:
+        options = ET.SubElement(network, "{%s}options" % DNSMASQ)
+    if value not in [option.get("value") for option in options]:
+        ET.SubElement(options, "{%s}option" % DNSMASQ, {"value": value})
 
 
 def _ip(network: ET.Element, family: str) -> Optional[ET.Element]:

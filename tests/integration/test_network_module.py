@@ -179,7 +179,7 @@ def test_nodes_boot_from_the_network_when_their_bmcs_say_so(
     network: Module, own_libvirtd: Libvirtd, tmp_path: Path, served: Path
 ) -> None:
     (served / "boot.ipxe").write_text("#!ipxe\necho booted ${net0/mac} from ${next-server}\nsleep 600\n")
-    network(**OPTIONS, tftp_root=str(served), boot_file="boot.ipxe")
+    assert network(**OPTIONS, tftp_root=str(served), boot_file="boot.ipxe")["changed"]
     domain = Module("domain", tmp_path / "collections", {"uri": own_libvirtd.uri})
     nodes = [{"name": firmware, "firmware": firmware} for firmware in FIRMWARES]
     made = domain(domains=nodes, memory_mb=256, type="qemu", boot=["hd"], nics=[{"network": NAME}], disks=[])

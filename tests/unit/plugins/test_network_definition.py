@@ -91,6 +91,15 @@ def test_an_empty_option_removes() -> None:
     assert definition.overlay(stored(), wanted(**nothing, address="")).findall("ip") == []
 
 
+def test_a_dhcp_server_that_is_added_never_offers_an_address_twice_and_keeps_its_other_options() -> None:
+    options = "{%s}options" % definition.DNSMASQ
+    current = definition.new("lab", None)
+    ET.SubElement(ET.SubElement(current, options), "{%s}option" % definition.DNSMASQ, {"value": "log-dhcp"})
+    added = definition.wanted("lab", {"address": "10.0.0.1", "dhcp_start": "10.0.0.2", "dhcp_end": "10.0.0.9"}, None)
+    (held,) = definition.overlay(current, added).findall(options)
+    assert [option.get("value") for option in held] == ["log-dhcp", "dhcp-sequential-ip"]
+
+
 def test_another_forward_mode_takes_nothing_of_the_old_ones() -> None:
     assert definition.overlay(stored(), wanted(forward="isolated")).find("forward") is None
     (open_mode,) = definition.overlay(stored(), wanted(forward="open")).findall("forward")
@@ -98,10 +107,12 @@ def test_another_forward_mode_takes_nothing_of_the_old_ones() -> None:
 
 
 def test_a_new_network_is_what_its_options_say() -> None:
-    assert new(bridge="virbr-prov", address="172.22.0.1/16", dhcp_start="172.22.0.9", dhcp_end="172.22.9.9") == (
+    made = new(bridge="virbr-prov", address="172.22.0.1/16", dhcp_start="172.22.0.9", dhcp_end="172.22.9.9")
+    assert ET.canonicalize(made) == ET.canonicalize(
         '<network><name>lab</name><forward mode="nat" /><bridge stp="on" delay="0" name="virbr-prov" />'
         '<ip address="172.22.0.1" netmask="255.255.0.0"><dhcp><range start="172.22.0.9" end="172.22.9.9" /></dhcp></ip>'
-        "</network>"
+        '<dnsmasq:options xmlns:dnsmasq="http://libvirt.org/schemas/network/dnsmasq/1.0">'
+        '<dnsmasq:option value="dhcp-sequential-ip" /></dnsmasq:options></network>'
     )
     assert new(forward="bridge", bridge="br0") == (
         '<network><name>lab</name><forward mode="bridge" /><bridge name="br0" /></network>'
