@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
-from typing import Tuple
+from typing import Optional, Tuple
 
 DEFAULT_ADDRESS = "::"
 DEFAULT_PORT = 623
 """The RMCP port (IPMI 2.0, 13.1.2), and VirtualBMC's default."""
+DEFAULT_REDFISH_PORT = 443
 DEFAULT_URI = "qemu:///system"
 DEFAULT_USERNAME = "admin"
 DEFAULT_PASSWORD = "password"
@@ -65,6 +66,22 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Redfish:
+    """The Redfish service of an instance."""
+
+    port: int
+    """Of TCP."""
+    address: str = ""
+    """Empty: the instance's own."""
+    tls: bool = True
+    """False: HTTP, in the clear."""
+    certificate: str = ""
+    """A file with the certificate and those that lead from it to one that clients know; empty: one is made."""
+    key: str = ""
+    """The file with its key; empty: it is in the certificate's file."""
+
+
+@dataclass(frozen=True)
 class Instance:
     """One virtual BMC: where it listens, who may log in, and which domain stands behind it."""
 
@@ -79,6 +96,8 @@ class Instance:
     """The BMC key K_g (IPMI 2.0, 13.31) that clients have to know as well: text, or 0x and digits; empty for none."""
     cipher_suites: Tuple[int, ...] = DEFAULT_CIPHER_SUITES
     """The cipher suites that are offered (IPMI 2.0, 22.15.2), in ascending order; of rmcp.suites.SUITES."""
+    redfish: Optional[Redfish] = None
+    """None: IPMI only."""
     owner: str = ""
     """A label; purging is limited to one."""
     active: bool = False
@@ -87,6 +106,10 @@ class Instance:
     @property
     def endpoint(self) -> Tuple[str, int]:
         return (self.address, self.port)
+
+    @property
+    def redfish_endpoint(self) -> Optional[Tuple[str, int]]:
+        return (self.redfish.address or self.address, self.redfish.port) if self.redfish else None
 
     @property
     def kg_bytes(self) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
-from vbmcd.config import ALLOCATED_PORTS, DEFAULT_ADDRESS, Instance
+from vbmcd.config import ALLOCATED_PORTS, DEFAULT_ADDRESS, DEFAULT_PORT, DEFAULT_REDFISH_PORT, Instance
 from vbmcd.documents import Document, State, Wanted, changed_document, instance_errors, instance_to_document
 from vbmcd.endpoints import Endpoint, Endpoints, show
 from vbmcd.errors import Conflict, NotFound, StateError, VbmcError
@@ -67,13 +67,14 @@ def plan(
     purge_owner: Optional[str] = None,
     create_only: bool = False,
     reserved: Collection[Endpoint] = (),
+    reserved_tcp: Collection[Endpoint] = (),
     broken: Optional[Mapping[str, str]] = None,
 ) -> Plan:
     """How `current` becomes `wanted`; names in `wanted` are unique (documents.parse_specs).
 
     `purge_owner`: also delete that owner's instances that `wanted` does not name. `create_only`: a name
-    that exists is a conflict, and so is one that has another owner than the one wanted. `reserved`: endpoints of
-    others, none of which is allocated. `broken`: names
+    that exists is a conflict, and so is one that has another owner than the one wanted. `reserved` and
+    `reserved_tcp`: endpoints of others, none of which is allocated. `broken`: names
     whose file is unusable, with the reason; a wanted one is written anew (from its old values, where
     `current` has it as well).
     """
@@ -86,9 +87,12 @@ def plan(
     purged = sorted(name for name, instance in others.items() if purge_owner and instance.owner == purge_owner)
     gone = set(purged)
     untouched = [instance for name, instance in others.items() if name not in gone]
-    ports = _Ports(current, untouched, reserved)
     present = [one for one in wanted if one.state is not State.ABSENT]
-    chosen = ports.choose(present)
+    udp = _Ports(reserved, [(one.name, one.endpoint) for one in untouched])
+    chosen = udp.choose([_udp_claim(one, current.get(one.name)) for one in present])
+    tcp = _Ports(reserved_tcp, [(one.name, one.redfish_endpoint) for one in untouched if one.redfish_endpoint])
+    claims = (_tcp_claim(one, current.get(one.name), chosen[one.name]) for one in present)
+    chosen_tcp = tcp.choose([claim for claim in claims if claim is not None])
     changes: List[Change] = []
     for one in wanted:
         before = current.get(one.name)
@@ -98,11 +102,11 @@ def plan(
             actions = ("delete",) if before is not None or one.name in broken else ()
             changes.append(Change(one.name, before, None, actions))
             continue
-        after = one.applied_to(before, chosen[one.name])
+        after = one.applied_to(before, chosen[one.name], chosen_tcp.get(one.name, 0))
         errors += instance_errors(after)
         changes.append(Change(one.name, before, after, _actions(before, after, one.name in broken)))
     changes += [Change(name, current[name], None, ("delete",)) for name in purged]
-    return Plan(tuple(changes), (*errors, *ports.errors))
+    return Plan(tuple(changes), (*errors, *udp.errors, *tcp.errors))
 
 
 def plan_names(
@@ -164,76 +168,108 @@ def _actions(before: Optional[Instance], after: Instance, broken: bool) -> Tuple
     return tuple(actions)
 
 
+@dataclass(frozen=True)
+class _Claim:
+    """What an instance wants of a port."""
+
+    name: str
+    address: str
+    wanted: Optional[int]
+    """The port that the request names."""
+    before: Optional[Endpoint]
+    preferred: Optional[int]
+    """Of a new one without a port: this one if it is free, otherwise an allocated one."""
+    what: str = ""
+    """Which port it is, for errors; empty for IPMI's."""
+
+
+def _udp_claim(one: Wanted, before: Optional[Instance]) -> _Claim:
+    address = one.address or (before.address if before is not None else DEFAULT_ADDRESS)
+    return _Claim(one.name, address, one.port, before.endpoint if before is not None else None, one.default_port)
+
+
+def _tcp_claim(one: Wanted, before: Optional[Instance], udp_port: int) -> Optional[_Claim]:
+    """None for an instance without Redfish."""
+    had = before.redfish if before is not None else None
+    wanted = one.redfish
+    if (wanted is None and had is None) or (wanted is not None and not wanted.enabled):
+        return None
+    own = had.address if had is not None else ""
+    if wanted is not None and wanted.address is not None:
+        own = wanted.address
+    address = own or _udp_claim(one, before).address
+    # The number of its IPMI port, for people; 443 beside 623.
+    preferred = DEFAULT_REDFISH_PORT if udp_port == DEFAULT_PORT else udp_port
+    endpoint = before.redfish_endpoint if before is not None else None
+    return _Claim(one.name, address, wanted.port if wanted is not None else None, endpoint, preferred, "Redfish's ")
+
+
 class _Ports:
-    """Chooses the ports of a request, so that the final state has every endpoint once.
+    """Chooses the ports of a request, UDP or TCP, so that the final state has every endpoint once.
 
     Endpoints that stay as they are come first, then the ports that the request names, then those that
     instances keep on another address, and last those that are allocated.
     """
 
-    def __init__(
-        self, current: Mapping[str, Instance], untouched: Sequence[Instance], reserved: Collection[Endpoint]
-    ) -> None:
+    def __init__(self, reserved: Collection[Endpoint], untouched: Sequence[Tuple[str, Endpoint]]) -> None:
         self.errors: List[VbmcError] = []
         taken = Endpoints()
         for endpoint in reserved:
             taken.claim(endpoint, "")
         self._endpoints = Endpoints(taken)
-        for instance in untouched:
-            self._endpoints.claim(instance.endpoint, instance.name)
-        self._current = current
+        for name, endpoint in untouched:
+            self._endpoints.claim(endpoint, name)
+        self._before: Dict[str, Optional[Endpoint]] = {}
 
-    def choose(self, wanted: Sequence[Wanted]) -> Dict[str, int]:
-        """The port of each of `wanted`; where none is right, any, and an error."""
+    def choose(self, claims: Sequence[_Claim]) -> Dict[str, int]:
+        """The port of each of `claims`; where none is right, any, and an error."""
+        self._before = {claim.name: claim.before for claim in claims}
         chosen: Dict[str, int] = {}
-        for one in sorted(wanted, key=self._rank):
-            before = self._current.get(one.name)
-            port = one.port or (before.port if before is not None else None)
-            chosen[one.name] = self._allocate(one) if port is None else self._take(one, port)
+        for claim in sorted(claims, key=_rank):
+            port = claim.wanted or (claim.before[1] if claim.before is not None else None)
+            chosen[claim.name] = self._allocate(claim) if port is None else self._take(claim, port)
         return chosen
 
-    def _rank(self, one: Wanted) -> int:
-        before = self._current.get(one.name)
-        if before is not None and before.endpoint == (self._address(one), one.port or before.port):
-            return 0
-        if one.port is not None:
-            return 1
-        return 2 if before is not None else 3
-
-    def _address(self, one: Wanted) -> str:
-        before = self._current.get(one.name)
-        return one.address or (before.address if before is not None else DEFAULT_ADDRESS)
-
-    def _take(self, one: Wanted, port: int) -> int:
-        endpoint = (self._address(one), port)
+    def _take(self, claim: _Claim, port: int) -> int:
+        endpoint = (claim.address, port)
         holder = self._endpoints.holder(endpoint)
         if holder is None:
-            self._endpoints.claim(endpoint, one.name)
+            self._endpoints.claim(endpoint, claim.name)
             return port
-        before = self._current.get(holder)
-        has = "already has" if before is not None and before.port == port else "is to have by the same request"
-        if one.port is None:
+        before = self._before.get(holder)
+        has = "is to have by the same request" if holder in self._before else "already has"
+        if before is not None and before[1] == port:
+            has = "already has"
+        if claim.wanted is None:
             # It keeps its port, on an address where that is taken, or against one that names it.
             remedy = "give one of the two another port"
         else:
             remedy = "give it another port, or leave the port out and one is allocated"
-        message = f"instance {one.name!r} wants {show(endpoint)}, which {holder!r} {has}: {remedy}"
-        self.errors.append(Conflict(message, instance=one.name))
+        message = f"instance {claim.name!r} wants {claim.what}{show(endpoint)}, which {holder!r} {has}: {remedy}"
+        self.errors.append(Conflict(message, instance=claim.name))
         return port
 
-    def _allocate(self, one: Wanted) -> int:
-        address = self._address(one)
-        port = self._endpoints.allocate(address, one.name, one.default_port)
+    def _allocate(self, claim: _Claim) -> int:
+        port = self._endpoints.allocate(claim.address, claim.name, claim.preferred)
         if port is not None:
             return port
         self.errors.append(
             Conflict(
-                f"instance {one.name!r} finds no free port on {address}: all from {ALLOCATED_PORTS.start} to "
+                f"instance {claim.name!r} finds no free port on {claim.address}: all from {ALLOCATED_PORTS.start} to "
                 f"{ALLOCATED_PORTS.stop - 1} are taken: give it a port, or an address of its own",
-                instance=one.name,
+                instance=claim.name,
             )
         )
         return ALLOCATED_PORTS.start
+
+
+def _rank(claim: _Claim) -> int:
+    before = claim.before
+    if before is not None and before == (claim.address, claim.wanted or before[1]):
+        return 0
+    if claim.wanted is not None:
+        return 1
+    return 2 if before is not None else 3
 
 
 def report(done: Plan) -> Document:

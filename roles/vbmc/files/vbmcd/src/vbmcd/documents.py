@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 from vbmcd import fields
-from vbmcd.config import MAX_USERS, Instance, Privilege, User
+from vbmcd.config import DEFAULT_REDFISH_PORT, MAX_USERS, Instance, Privilege, Redfish, User
 from vbmcd.errors import InvalidRequest, VbmcError, refusal
 from vbmcd.fields import CHANGED_MASK, MASK, Reader
 
@@ -32,6 +32,25 @@ class State(enum.Enum):
     ABSENT = "absent"
     STARTED = "started"
     STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class WantedRedfish:
+    """The Redfish service of a SPEC, checked. None: as for Wanted."""
+
+    enabled: bool = True
+    port: Optional[int] = None
+    address: Optional[str] = None
+    tls: Optional[bool] = None
+    certificate: Optional[str] = None
+    key: Optional[str] = None
+
+    def applied_to(self, before: Optional[Redfish], port: int) -> Optional[Redfish]:
+        """The service that this makes of `before`, or of nothing; it answers on `port`."""
+        if not self.enabled:
+            return None
+        changes = _given(address=self.address, tls=self.tls, certificate=self.certificate, key=self.key)
+        return replace(before or Redfish(port), port=port, **changes)
 
 
 @dataclass(frozen=True)
@@ -54,11 +73,12 @@ class Wanted:
     libvirt_sasl_password: Optional[str] = field(default=None, repr=False)
     kg: Optional[str] = field(default=None, repr=False)
     cipher_suites: Optional[Tuple[int, ...]] = None
+    redfish: Optional[WantedRedfish] = None
     owner: Optional[str] = None
     state: State = State.PRESENT
 
-    def applied_to(self, before: Optional[Instance], port: int) -> Instance:
-        """The instance that this makes of `before`, or of nothing; it answers on `port`."""
+    def applied_to(self, before: Optional[Instance], port: int, redfish_port: int = 0) -> Instance:
+        """The instance that this makes of `before`, or of nothing; it answers on `port`, and Redfish on the other."""
         base = before or Instance(name=self.name, domain=self.name, port=port)
         first = replace(
             base.users[0],
@@ -73,6 +93,9 @@ class Wanted:
                 sasl_password=self.libvirt_sasl_password,
             ),
         )
+        redfish = base.redfish
+        if self.redfish is not None:
+            redfish = self.redfish.applied_to(redfish, redfish_port)
         active = {State.STARTED: True, State.STOPPED: False}.get(self.state, base.active)
         changes = _given(
             domain=self.domain, address=self.address, kg=self.kg, cipher_suites=self.cipher_suites, owner=self.owner
@@ -82,6 +105,7 @@ class Wanted:
             port=port,
             users=(first, *others),
             connection=connection,
+            redfish=redfish,
             active=active,
             **changes,
         )
@@ -105,13 +129,15 @@ _STORED_KEYS = (
     "libvirt_sasl_password",
     "kg",
     "cipher_suites",
+    "redfish",
     "owner",
     "state",
 )
-_LATER_KEYS = ("kg", "cipher_suites")
+_LATER_KEYS = ("kg", "cipher_suites", "redfish")
 """Keys that files of older versions lack."""
 SPEC_KEYS = (*_STORED_KEYS, "default_port")
 _USER_KEYS = ("name", "password", "privilege")
+_REDFISH_KEYS = ("enabled", "port", "address", "tls", "certificate", "key")
 
 
 def instance_errors(instance: Instance) -> List[VbmcError]:
@@ -127,6 +153,9 @@ def instance_errors(instance: Instance) -> List[VbmcError]:
     if bool(connection.sasl_username) != bool(connection.sasl_password):
         lacking = "libvirt_sasl_password" if connection.sasl_username else "libvirt_sasl_username"
         errors.append(f"has only half of libvirt's SASL credentials: give {lacking}, or neither")
+    redfish = instance.redfish
+    if redfish is not None and redfish.key and not redfish.certificate:
+        errors.append("has a key for Redfish and no certificate: give redfish.certificate, or neither")
     return [InvalidRequest(f"instance {instance.name!r} {error}", instance=instance.name) for error in errors]
 
 
@@ -179,6 +208,7 @@ def _parse(item: object, keys: Tuple[str, ...], place: str, errors: List[VbmcErr
         libvirt_sasl_password=reader.get("libvirt_sasl_password", fields.sasl_password),
         kg=reader.get("kg", fields.kg),
         cipher_suites=reader.get("cipher_suites", fields.cipher_suites),
+        redfish=_parse_redfish(item.get("redfish"), name, errors),
         owner=reader.get("owner", fields.owner),
         state=reader.get("state", _state) or State.PRESENT,
     )
@@ -231,6 +261,39 @@ def _parse_users(value: object, instance: str, errors: List[VbmcError]) -> Optio
     return tuple(users)
 
 
+def _parse_redfish(value: object, instance: str, errors: List[VbmcError]) -> Optional[WantedRedfish]:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        message = f'instance {instance!r}: redfish is {fields.shown(value)}: give an object, such as {{"port": 443}}'
+        errors.append(InvalidRequest(message, instance=instance))
+        return None
+    reader = Reader(value, f"instance {instance!r}: redfish", errors, instance)
+    reader.only(_REDFISH_KEYS)
+    enabled = reader.get("enabled", fields.boolean)
+    return WantedRedfish(
+        enabled=True if enabled is None else enabled,
+        port=reader.get("port", fields.port),
+        address=reader.get("address", lambda address: fields.address(address) if address else ""),
+        tls=reader.get("tls", fields.boolean),
+        certificate=reader.get("certificate", fields.path),
+        key=reader.get("key", fields.path),
+    )
+
+
+def _redfish_to_document(redfish: Optional[Redfish]) -> Document:
+    if redfish is None:
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "port": redfish.port,
+        "address": redfish.address,
+        "tls": redfish.tls,
+        "certificate": redfish.certificate,
+        "key": redfish.key,
+    }
+
+
 def instance_to_document(instance: Instance, mask: bool = True) -> Document:
     """`instance` in the shape of a SPEC. With `mask` passwords show as ``********``."""
     first, *others = instance.users
@@ -260,6 +323,7 @@ def instance_to_document(instance: Instance, mask: bool = True) -> Document:
         "libvirt_sasl_password": secret(connection.sasl_password),
         "kg": secret(instance.kg),
         "cipher_suites": list(instance.cipher_suites),
+        "redfish": _redfish_to_document(instance.redfish),
         "owner": instance.owner,
         "state": (State.STARTED if instance.active else State.STOPPED).value,
     }
@@ -314,7 +378,8 @@ def instance_from_file(document: object) -> Instance:
         errors,
     )
     if wanted is not None and wanted.port is not None and not errors:
-        instance = wanted.applied_to(None, wanted.port)
+        redfish_port = (wanted.redfish.port if wanted.redfish else None) or DEFAULT_REDFISH_PORT
+        instance = wanted.applied_to(None, wanted.port, redfish_port)
         errors = instance_errors(instance)
         if not errors:
             return instance

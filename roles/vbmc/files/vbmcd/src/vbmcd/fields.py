@@ -26,6 +26,7 @@ CHANGED_MASK = f"{MASK} (changed)"
 
 MAX_OWNER = 64
 _MAX_URI = 1024
+_MAX_PATH = 1024
 _MAX_SASL = 256
 _WITHOUT_PASSWORD = "would let everybody in without a password"
 
@@ -132,6 +133,20 @@ def port(value: object) -> int:
         raise ValueError(
             f"{shown(value)} is not a number from 1 to 65535: give one, or leave the port out and one is allocated"
         )
+    return value
+
+
+def path(value: object) -> str:
+    """A file on the daemon's host; empty for none."""
+    text = _text(value, least=0, most=_MAX_PATH)
+    if text and not text.startswith("/"):
+        raise ValueError(f"{shown(text)} is not an absolute path: begin it with /")
+    return text
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is neither true nor false: give one of them")
     return value
 
 

@@ -40,9 +40,12 @@ RECORDS = (
     "sel",
     "fru",
     "sol",
+    "certificate",
+    "redfish",
 )
 """What workers have kept for an instance: the boot options, the power restore policy, the machine's power, user ids,
-the event log, the FRU inventory that was written, SOL."""
+the event log, the FRU inventory that was written, SOL; of Redfish, the certificate and key that were made for it, and
+what its clients set."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"
@@ -294,18 +297,24 @@ def holder_of(state_dir: Path) -> Optional[Tuple[int, str]]:
 
 
 def contradictions(instances: Dict[str, Instance]) -> Dict[str, str]:
-    """Names of instances whose endpoint belongs to one before them, with the reason."""
-    endpoints = Endpoints()
+    """Names of instances of which an endpoint belongs to one before them, with the reason."""
+    udp, tcp = Endpoints(), Endpoints()
     broken: Dict[str, str] = {}
     for name, instance in sorted(instances.items()):
-        holder = endpoints.holder(instance.endpoint)
-        if holder is None:
-            endpoints.claim(instance.endpoint, name)
-            continue
-        broken[name] = (
-            f"instance {name!r} wants {show(instance.endpoint)}, which {holder!r} already has: "
-            "give it another port with vbmc apply"
-        )
+        endpoints = [(udp, instance.endpoint)]
+        if instance.redfish_endpoint is not None:
+            endpoints.append((tcp, instance.redfish_endpoint))
+        for taken, endpoint in endpoints:
+            holder = taken.holder(endpoint)
+            if holder is not None:
+                broken[name] = (
+                    f"instance {name!r} wants {show(endpoint)}, which {holder!r} already has: "
+                    "give it another port with vbmc apply"
+                )
+                break
+        else:
+            for taken, endpoint in endpoints:
+                taken.claim(endpoint, name)
     return broken
 
 

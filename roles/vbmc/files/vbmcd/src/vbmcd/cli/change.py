@@ -52,6 +52,13 @@ class Add(VbmcCommand):
             metavar="N[,N...]",
             help="cipher suites that clients may use; default: " + ",".join(str(one) for one in DEFAULT_CIPHER_SUITES),
         )
+        parser.add_argument(
+            "--redfish-port", type=int, metavar="PORT", help="serve Redfish on this TCP port; default: no"
+        )
+        parser.add_argument("--redfish-address", metavar="ADDRESS", help="address for Redfish; default: --address")
+        parser.add_argument("--redfish-http", action="store_true", help="serve Redfish by HTTP, in the clear")
+        parser.add_argument("--redfish-certificate", metavar="FILE", help="certificate; default: one is made")
+        parser.add_argument("--redfish-key", metavar="FILE", help="the certificate's key, where it is another file")
         parser.add_argument("--owner", metavar="LABEL", help="label that vbmc apply --purge can be limited to")
         return parser
 
@@ -70,6 +77,14 @@ def _numbers(text: str) -> List[int]:
 
 
 def _spec(options: argparse.Namespace) -> Dict[str, Any]:
+    redfish = {
+        "port": options.redfish_port,
+        "address": options.redfish_address,
+        "tls": False if options.redfish_http else None,
+        "certificate": options.redfish_certificate,
+        "key": options.redfish_key,
+    }
+    redfish = {key: value for key, value in redfish.items() if value is not None}
     given = {
         "name": options.name,
         "domain": options.domain,
@@ -84,6 +99,7 @@ def _spec(options: argparse.Namespace) -> Dict[str, Any]:
         "libvirt_sasl_password": password_from(options.libvirt_sasl_password, options.libvirt_sasl_password_file),
         "kg": password_from(options.kg, options.kg_file),
         "cipher_suites": options.cipher_suites,
+        "redfish": redfish or None,
         "owner": options.owner,
     }
     return {key: value for key, value in given.items() if value is not None}

@@ -73,7 +73,16 @@ def _numbers(numbers: Iterable[int]) -> str:
     return ", ".join(str(number) for number in numbers)
 
 
-_SHOWN: Mapping[str, Callable[[Any], str]] = {"users": _users, "cipher_suites": _numbers}
+def _redfish(redfish: Mapping[str, Any]) -> str:
+    """``https, port 443, address 192.0.2.7``, with the files where there are any; ``no``."""
+    if not redfish.get("enabled"):
+        return "no"
+    words = ["https" if redfish["tls"] else "http", f"port {redfish['port']}"]
+    words += [f"{key} {redfish[key]}" for key in ("address", "certificate", "key") if redfish[key]]
+    return ", ".join(words)
+
+
+_SHOWN: Mapping[str, Callable[[Any], str]] = {"users": _users, "cipher_suites": _numbers, "redfish": _redfish}
 """What a table has no room for as it is."""
 
 

@@ -67,10 +67,18 @@ async def set_boot_options(context: Context, request: BootOption) -> bytes:
         # Data 1 is the write mask of data 2, and reads as 0 (parameter 4).
         value = bytes((0, bmc.boot.get(INFO_ACKNOWLEDGE)[1] & ~value[0] | value[1] & value[0]))
     if request.parameter == BOOT_FLAGS:
-        await apply_flags(bmc, BootFlags(value))
-    bmc.boot.put(request.parameter, value)
+        await set_flags(bmc, BootFlags(value))
+    else:
+        bmc.boot.put(request.parameter, value)
     bmc.boot.mark(request.parameter, request.valid)
     return b""
+
+
+async def set_flags(bmc: Bmc, flags: BootFlags) -> None:
+    """Have the flags count from now on, whichever protocol they came by; one that the machine can't honour raises."""
+    await apply_flags(bmc, flags)
+    bmc.boot.put(BOOT_FLAGS, flags.raw)
+    bmc.boot.mark(BOOT_FLAGS, valid=True)
 
 
 async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:

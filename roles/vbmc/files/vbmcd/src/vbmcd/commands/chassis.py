@@ -96,11 +96,16 @@ class ChassisControl:
 @chassis.change(0x02, privilege=Privilege.OPERATOR, parse=ChassisControl.parse, audit="power")
 async def control(context: Context, request: ChassisControl) -> bytes:
     """Chassis Control (28.3). D5h when the machine can't do it in its present state."""
-    await power.by_command(context.bmc, request.action)
-    if request.action in (Action.OFF, Action.CYCLE, Action.RESET) and (watchdog := context.bmc.has(Watchdog)):
+    await command_power(context.bmc, request.action)
+    return b""
+
+
+async def command_power(bmc: Bmc, action: Action) -> None:
+    """What a client asked for, by whichever protocol. Raises MachineError or CommandError."""
+    await power.by_command(bmc, action)
+    if action in (Action.OFF, Action.CYCLE, Action.RESET) and (watchdog := bmc.has(Watchdog)):
         # What the timer watched is gone (27.1).
         watchdog.stop()
-    return b""
 
 
 @dataclass(frozen=True)

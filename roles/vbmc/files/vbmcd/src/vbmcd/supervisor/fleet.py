@@ -45,6 +45,25 @@ class Served:
     worker: str = ""
     error: str = ""
     """Why it has no socket; empty when it has."""
+    redfish: Optional[socket.socket] = None
+    redfish_token: int = 0
+    redfish_error: str = ""
+    """Why Redfish is not served, where it is wanted; IPMI is all the same."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has all the sockets that it is to have."""
+        return self.sock is not None and (self.redfish is not None or self.instance.redfish is None)
+
+    def sockets(self) -> Dict[int, socket.socket]:
+        """By their tokens, to hand over."""
+        found = ((self.token, self.sock), (self.redfish_token, self.redfish))
+        return {token: sock for token, sock in found if sock is not None and sock.fileno() >= 0}
+
+    def close(self) -> None:
+        for sock in (self.sock, self.redfish):
+            if sock is not None:
+                sock.close()
 
 
 class Fleet:
@@ -85,7 +104,7 @@ class Fleet:
 
     def error_of(self, name: str) -> str:
         served = self._served.get(name)
-        return served.error if served else ""
+        return (served.error or served.redfish_error) if served else ""
 
     async def converge(self, wanted: Mapping[str, Instance]) -> None:
         """Serve exactly `wanted`; what is unchanged is not touched. Returns when the workers say so."""
@@ -118,16 +137,19 @@ class Fleet:
 
     def _has_other_endpoint(self, instance: Instance) -> bool:
         served = self._served.get(instance.name)
-        return served is not None and served.instance.endpoint != instance.endpoint
+        if served is None:
+            return False
+        before = served.instance
+        return (before.endpoint, before.redfish_endpoint) != (instance.endpoint, instance.redfish_endpoint)
 
     async def _withdraw(self, names: Iterable[str]) -> None:
         """Stop serving. Returns when nobody holds the sockets, so that others can bind their endpoints."""
         by_worker: Dict[str, List[str]] = {}
         for name in names:
             served = self._served.pop(name)
+            served.close()
             if served.sock is None:
                 continue
-            served.sock.close()
             self._on_worker[served.worker].discard(name)
             by_worker.setdefault(served.worker, []).append(name)
         if self._placement == PER_INSTANCE:
@@ -138,24 +160,23 @@ class Fleet:
             await gather(self._send(worker, [], removed) for worker, removed in by_worker.items())
 
     def _take(self, instance: Instance) -> None:
-        """Bind the instance's socket, or keep the one it has, and place it."""
+        """Bind the instance's sockets, or keep those it has, and place it."""
         served = self._served.get(instance.name)
-        if served is None or served.sock is None:
-            served = self._served[instance.name] = Served(instance, next(self._tokens))
-            self._bind(served)
-        served.instance, served.token = instance, next(self._tokens)
+        if served is None:
+            served = self._served[instance.name] = Served(instance, 0)
+        served.instance = instance
+        self._bind(served)
+        served.token, served.redfish_token = next(self._tokens), next(self._tokens)
 
     def _bind(self, served: Served) -> None:
-        try:
-            served.sock = sockets.bind(served.instance)
-        except BindError as error:
-            if served.error != str(error):
-                log.error(str(error), extra={"fields": {"instance": served.instance.name}})
-            served.error = str(error)
-            return
-        served.error = ""
-        served.worker = self._choose_worker()
-        self._on_worker[served.worker].add(served.instance.name)
+        """What is not bound yet."""
+        if served.sock is None:
+            served.sock, served.error = _try(sockets.bind, served.instance, served.error)
+            if served.sock is not None:
+                served.worker = self._choose_worker()
+                self._on_worker[served.worker].add(served.instance.name)
+        if served.redfish is None and served.instance.redfish is not None:
+            served.redfish, served.redfish_error = _try(sockets.listen, served.instance, served.redfish_error)
 
     def _choose_worker(self) -> str:
         if self._placement == PER_INSTANCE:
@@ -176,15 +197,22 @@ class Fleet:
         process = self.workers.process(worker)
         if process is None or not process.up:
             return
-        open_ones = [(one, one.sock) for one in add if one.sock and one.sock.fileno() >= 0]
+        open_ones = [one for one in add if one.sock and one.sock.fileno() >= 0]
         assignments = [
-            wire.Assignment(one.instance, one.token, self._kept_of(one.instance.name)) for one, _sock in open_ones
+            wire.Assignment(
+                one.instance,
+                one.token,
+                self._kept_of(one.instance.name),
+                one.redfish_token if one.redfish is not None else 0,
+            )
+            for one in open_ones
         ]
         number = next(self._numbers)
         done = asyncio.get_running_loop().create_future()
         self._awaited[number] = (worker, done)
         try:
-            await self.workers.send_sockets(worker, {one.token: sock for one, sock in open_ones})
+            tokens = {token: sock for one in open_ones for token, sock in one.sockets().items()}
+            await self.workers.send_sockets(worker, tokens)
             await self.workers.send(worker, wire.assign(number, assignments, remove))
             await asyncio.wait_for(done, DONE_SECONDS)
         except asyncio.TimeoutError:
@@ -211,19 +239,36 @@ class Fleet:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             async with self._lock:
-                unbound = [served for served in self._served.values() if served.sock is None]
-                for served in unbound:
-                    self._bind(served)
-                bound = [served for served in unbound if served.sock is not None]
+                bound = [served for served in self._served.values() if not served.whole and self._bind_more(served)]
                 for served in bound:
                     fields = {"instance": served.instance.name}
                     log.info("an endpoint could be bound after all", extra={"fields": fields})
                 await self._assign(bound)
 
+    def _bind_more(self, served: Served) -> bool:
+        """Whether anything could be bound that could not before, and there is something to serve."""
+        before = (served.sock, served.redfish)
+        self._bind(served)
+        if served.sock is None or before == (served.sock, served.redfish):
+            return False
+        served.token, served.redfish_token = next(self._tokens), next(self._tokens)
+        return True
+
     def close(self) -> None:
         for served in self._served.values():
-            if served.sock:
-                served.sock.close()
+            served.close()
+
+
+def _try(
+    make: Callable[[Instance], socket.socket], instance: Instance, told: str
+) -> Tuple[Optional[socket.socket], str]:
+    """The socket, or why there is none. `told`: what was the reason the last time, which is not logged again."""
+    try:
+        return make(instance), ""
+    except BindError as error:
+        if told != str(error):
+            log.error(str(error), extra={"fields": {"instance": instance.name}})
+        return None, str(error)
 
 
 async def gather(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 Result = Dict[str, object]
 
 PROC_UDP = ("/proc/net/udp", "/proc/net/udp6")
+PROC_TCP = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 class Service:
@@ -115,7 +116,8 @@ class Service:
             request.wanted,
             purge_owner=request.purge_owner,
             create_only=request.create_only,
-            reserved=endpoints_in_use(),
+            reserved=endpoints_in_use(PROC_UDP),
+            reserved_tcp=endpoints_in_use(PROC_TCP),
             broken=self._broken,
         )
         return await self._carry_out(plan, check=request.check)
@@ -215,10 +217,10 @@ class Service:
         }
 
 
-def endpoints_in_use() -> List[Endpoint]:
-    """UDP endpoints that any program of this host has, so that none of them is allocated (proc(5))."""
+def endpoints_in_use(tables: Tuple[str, ...]) -> List[Endpoint]:
+    """Endpoints that any program of this host has, so that none of them is allocated (proc(5))."""
     found: List[Endpoint] = []
-    for path in PROC_UDP:
+    for path in tables:
         try:
             with open(path, encoding="ascii") as table:
                 lines = table.readlines()[1:]

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UDP sockets of the instances: bound by the supervisor, which keeps each one open after handing it to a worker.
+"""Sockets of the instances: bound by the supervisor, which keeps each one open after handing it to a worker.
 
-So a dead worker loses no port, and a datagram waits in the kernel until its successor reads it.
+So a dead worker loses no port, and a datagram or a connection waits in the kernel until its successor takes it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import ipaddress
 import os
 import resource
 import socket
+from typing import Callable
 
 from vbmcd.config import Instance
-from vbmcd.endpoints import show
+from vbmcd.endpoints import Endpoint, show
 from vbmcd.errors import VbmcError
 
 RECEIVE_BUFFER = 512 * 1024
 """Room for what comes while its worker is not running. The kernel counts 768 bytes for the smallest datagram."""
+
+BACKLOG = 128
+"""Connections that wait to be taken by a worker."""
 
 _SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
 
@@ -40,31 +44,68 @@ class BindError(VbmcError):
 
 def bind(instance: Instance) -> socket.socket:
     """A non-blocking UDP socket on the instance's endpoint. Raises BindError, which names the remedy."""
-    address, port = instance.endpoint
+    return _open(instance, instance.endpoint, _bind_udp)
+
+
+def listen(instance: Instance) -> socket.socket:
+    """A non-blocking TCP socket that listens on the instance's Redfish endpoint. Raises BindError as bind() does."""
+    assert instance.redfish is not None and instance.redfish_endpoint is not None
+    for path in (instance.redfish.certificate, instance.redfish.key):
+        try:
+            if path:
+                open(path, "rb").close()
+        except OSError as error:
+            message = (
+                f"instance {instance.name!r} can't serve Redfish with {path}: {error.strerror}: have the daemon's user "
+                "read it, or leave redfish.certificate and redfish.key empty and one is made"
+            )
+            raise BindError(message, instance=instance.name) from error
+    return _open(instance, instance.redfish_endpoint, _listen_tcp)
+
+
+def _open(instance: Instance, endpoint: Endpoint, make: Callable[[str, int], socket.socket]) -> socket.socket:
+    address, port = endpoint
     try:
-        return _bind(address, port)
+        return make(address, port)
     except OSError as error:
-        if address == "::" and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-            return bind_v4_wildcard(instance)
-        raise BindError(_explain(instance, error), instance=instance.name) from error
-
-
-def bind_v4_wildcard(instance: Instance) -> socket.socket:
-    """A host without IPv6: the wildcard, which is VirtualBMC's default, means all of IPv4."""
+        if address != "::" or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise BindError(_explain(instance, endpoint, error), instance=instance.name) from error
     try:
-        return _bind("0.0.0.0", instance.port)  # noqa: S104 - the user asked for every address
+        # A host without IPv6: the wildcard, which is VirtualBMC's default, means all of IPv4.
+        return make("0.0.0.0", port)  # noqa: S104 - the user asked for every address
     except OSError as error:
-        raise BindError(_explain(instance, error), instance=instance.name) from error
+        raise BindError(_explain(instance, endpoint, error), instance=instance.name) from error
 
 
-def _bind(address: str, port: int) -> socket.socket:
+def _bind_udp(address: str, port: int) -> socket.socket:
+    sock = _socket(address, socket.SOCK_DGRAM)
+    return _bound(sock, address, port, lambda: _make_room(sock))
+
+
+def _listen_tcp(address: str, port: int) -> socket.socket:
+    sock = _socket(address, socket.SOCK_STREAM)
+    # Or the connections of before would keep a restarted daemon from its port (tcp(7), TIME-WAIT).
+    _bound(sock, address, port, lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
+    try:
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _socket(address: str, kind: int) -> socket.socket:
     v6 = ipaddress.ip_address(address).version == 6
-    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+    if v6:
+        # '::' answers IPv4 as well, as VirtualBMC's does.
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
+    return sock
+
+
+def _bound(sock: socket.socket, address: str, port: int, prepare: Callable[[], None]) -> socket.socket:
     try:
-        if v6:
-            # '::' answers IPv4 as well, as VirtualBMC's does.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
-        _make_room(sock)
+        prepare()
         sock.bind((address, port))
         if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -82,7 +123,7 @@ def _make_room(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
-def _explain(instance: Instance, error: OSError) -> str:
+def _explain(instance: Instance, endpoint: Endpoint, error: OSError) -> str:
     remedies = {
         errno.EADDRINUSE: f"{IN_USE}: end that one, or give the instance another port",
         errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE: give it one above, or the right",
@@ -90,4 +131,4 @@ def _explain(instance: Instance, error: OSError) -> str:
         errno.EMFILE: "the daemon's limit of open files is reached: raise it (LimitNOFILE=)",
     }
     remedy = remedies.get(error.errno or 0, error.strerror or str(error))
-    return f"instance {instance.name!r} can't listen on {show(instance.endpoint)}: {remedy}"
+    return f"instance {instance.name!r} can't listen on {show(endpoint)}: {remedy}"

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import signal
 import socket
 import uuid
 from functools import partial
-from typing import Any, Coroutine, Dict, List
+from typing import TYPE_CHECKING, Any, Coroutine, Dict, List, Optional
 
 from vbmcd.commands import startup
 from vbmcd.commands.bmc import Bmc
@@ -24,6 +25,9 @@ from vbmcd.worker import wire
 from vbmcd.worker.endpoint import Endpoint
 from vbmcd.worker.link import SupervisorLink
 from vbmcd.worker.udp import UdpSocket
+
+if TYPE_CHECKING:
+    from vbmcd.worker.web import WebEndpoint, WebServer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,8 @@ class Worker:
         self._loop = loop
         self._pool = LinkPool()
         self._endpoints: Dict[str, Endpoint] = {}
+        self._web: Optional[WebServer] = None
+        self._web_endpoints: Dict[str, WebEndpoint] = {}
         self._links: Dict[str, Connection] = {}
 
     async def serve(self, stopped: asyncio.Event) -> None:
@@ -76,8 +82,19 @@ class Worker:
                 await asyncio.sleep(0)
             self._drop(one.instance.name)
             sock = UdpSocket(await self._link.socket_of(one.token))
-            self._endpoints[one.instance.name] = Endpoint(self._make_bmc(one), sock, self._loop)
+            bmc = self._make_bmc(one)
+            self._endpoints[one.instance.name] = Endpoint(bmc, sock, self._loop)
+            if one.redfish:
+                listener = await self._link.socket_of(one.redfish)
+                self._web_endpoints[one.instance.name] = (await self._web_server()).serve(bmc, listener)
         await self._link.send({"type": "done", "number": message["number"]})
+
+    async def _web_server(self) -> WebServer:
+        """Made for the first BMC that has Redfish: the HTTP library takes time and memory to load."""
+        if self._web is None:
+            module = await asyncio.to_thread(importlib.import_module, "vbmcd.worker.web")
+            self._web = module.WebServer(self._loop)
+        return self._web
 
     def _make_bmc(self, one: wire.Assignment) -> Bmc:
         instance = one.instance
@@ -101,6 +118,9 @@ class Worker:
         endpoint = self._endpoints.pop(name, None)
         if endpoint is None:
             return
+        web = self._web_endpoints.pop(name, None)
+        if web is not None:
+            web.stop()
         endpoint.stop()
         endpoint.bmc.journal.close()
         endpoint.bmc.history.close()
@@ -111,12 +131,15 @@ class Worker:
             now = self._loop.time()
             for endpoint in self._endpoints.values():
                 endpoint.expire(now)
+            for web in self._web_endpoints.values():
+                web.expire(now)
             await self._link.send(
                 {
                     "type": "heartbeat",
                     "instances": len(self._endpoints),
                     "sessions": sum(one.bmc.engine.session_count for one in self._endpoints.values()),
                     "commands": sum(one.commands for one in self._endpoints.values()),
+                    "requests": sum(one.requests for one in self._web_endpoints.values()),
                 }
             )
             await asyncio.sleep(wire.HEARTBEAT_SECONDS)
@@ -125,6 +148,8 @@ class Worker:
         endpoints = list(self._endpoints.values())
         for endpoint in endpoints:
             endpoint.stop()
+        for web in self._web_endpoints.values():
+            web.stop()
         await _within(FINISH_SECONDS, [one.finish() for one in endpoints])
         # Only then is nothing new heard of a machine.
         await self._pool.close()

@@ -35,21 +35,23 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One instance that a worker is to serve, on the socket that came with `token`."""
+    """One instance that a worker is to serve, on the sockets that came with its tokens."""
 
     instance: Instance
     token: int
     kept: Dict[str, bytes]
     """Its records, by kind (store.RECORDS)."""
+    redfish: int = 0
+    """The token of the socket that listens for Redfish; 0 where there is none."""
 
     def to_wire(self) -> Message:
         kept = {record: data.hex() for record, data in self.kept.items()}
-        return {"instance": instance_to_file(self.instance), "token": self.token, "kept": kept}
+        return {"instance": instance_to_file(self.instance), "token": self.token, "kept": kept, "redfish": self.redfish}
 
     @classmethod
     def from_wire(cls, wire: Message) -> Assignment:
         kept = {record: bytes.fromhex(data) for record, data in wire["kept"].items()}
-        return cls(instance_from_file(wire["instance"]), int(wire["token"]), kept)
+        return cls(instance_from_file(wire["instance"]), int(wire["token"]), kept, int(wire["redfish"]))
 
 
 def assign(number: int, add: List[Assignment], remove: List[str]) -> Message:

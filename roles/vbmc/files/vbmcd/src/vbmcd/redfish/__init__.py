@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Redfish (DSP0266): tables of resources, small functions over a Bmc, no sockets.
+
+``dispatch`` does what every request needs once; ``worker.web`` meets the HTTP library and asks :func:`service`. The Bmc
+is the one that ``commands`` serves by IPMI, so what one protocol changes the other reads back.
+"""
+
+from __future__ import annotations
+
+from vbmcd.redfish.dispatch import Service
+from vbmcd.redfish.root import root
+from vbmcd.redfish.sessions import sessions
+from vbmcd.redfish.systems import systems
+from vbmcd.redfish.table import Router
+
+CHAPTERS = (root, sessions, systems)
+"""What is served. A new chapter is added here."""
+
+
+def service() -> Service:
+    """What answers the requests of all BMCs of a worker."""
+    return Service(Router(CHAPTERS))

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine over Redfish: power, boot and identify light, which are IPMI's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from rig.redfish import RESET, SYSTEM
+from rig.redfish_board import RedfishBoard
+from vbmcd.machine.base import Busy, Unsupported, WrongState
+
+CHASSIS_STATUS = (0x00, 0x01)
+SET_BOOT = (0x00, 0x08)
+GET_BOOT = (0x00, 0x09, "05 00 00")
+
+
+@pytest.fixture
+def board() -> RedfishBoard:
+    return RedfishBoard()
+
+
+async def test_resets_are_power_commands_of_the_machine(board: RedfishBoard) -> None:
+    for kind in ("On", "ForceRestart", "PowerCycle", "Nmi", "GracefulShutdown", "PushPowerButton", "ForceOff"):
+        assert (await board.web("POST", RESET, {"ResetType": kind})).status == 200
+    done = [call for call, _argument in board.machine.calls if call not in ("is_on", "set_autostart")]
+    assert done == ["on", "reset", "cycle", "diag", "soft", "on", "off"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "id"),
+    [
+        (Busy("libvirt is away"), 503, "ServiceTemporarilyUnavailable"),
+        (WrongState("domain 'x' is off"), 409, "ResourceInStandby"),
+        (Unsupported("no NMI"), 400, "GeneralError"),
+    ],
+)
+async def test_what_a_machine_can_not_do_is_told(board: RedfishBoard, error: Exception, status: int, id: str) -> None:
+    board.machine.fails = error  # type: ignore[assignment]
+    answer = await board.web("POST", RESET, {"ResetType": "ForceRestart"})
+    assert (answer.status, answer.messages) == (status, [id])
+    assert str(error) in answer.json["error"]["@Message.ExtendedInfo"][0]["Resolution"]
+
+
+async def test_a_boot_override_is_ipmis_boot_flags(board: RedfishBoard) -> None:
+    wanted = {"BootSourceOverrideTarget": "Pxe", "BootSourceOverrideEnabled": "Once", "BootSourceOverrideMode": "UEFI"}
+    answer = await board.web("PATCH", SYSTEM, {"Boot": wanted})
+    assert {key: answer.json["Boot"][key] for key in wanted} == wanted
+    assert await board.ask(*GET_BOOT) == "00 01 05 a0 04 00 00 00"
+
+
+async def test_ipmis_boot_flags_are_a_boot_override(board: RedfishBoard) -> None:
+    await board.ask(*SET_BOOT, "05 c0 08 00 00 00")
+    boot = (await board.get(SYSTEM)).json["Boot"]
+    assert boot["BootSourceOverrideTarget"] == "Hdd"
+    assert boot["BootSourceOverrideEnabled"] == "Continuous"
+    assert boot["BootSourceOverrideMode"] == "Legacy"
+
+
+async def test_disabled_clears_the_override(board: RedfishBoard) -> None:
+    await board.web("PATCH", SYSTEM, {"Boot": {"BootSourceOverrideTarget": "Cd"}})
+    answer = await board.web("PATCH", SYSTEM, {"Boot": {"BootSourceOverrideEnabled": "Disabled"}})
+    assert answer.json["Boot"]["BootSourceOverrideTarget"] == "None"
+    await board.web("POST", RESET, {"ResetType": "On"})
+    assert ("on", None) in board.machine.calls
+
+
+async def test_the_identify_light_is_ipmis(board: RedfishBoard) -> None:
+    assert (await board.web("PATCH", SYSTEM, {"LocationIndicatorActive": True})).json["IndicatorLED"] == "Blinking"
+    assert (await board.ask(*CHASSIS_STATUS)).split()[3] == "60"
+    await board.ask(0x00, 0x04, "00")
+    assert (await board.get(SYSTEM)).json["LocationIndicatorActive"] is False
+
+
+async def test_while_libvirt_is_away_the_rest_is_told(board: RedfishBoard) -> None:
+    board.machine.fails = Busy("libvirt is away")
+    system = (await board.get(SYSTEM)).json
+    assert system["PowerState"] is None
+    assert system["Status"] == {"State": "UnavailableOffline", "Health": "Critical"}
