@@ -23,12 +23,15 @@ import jsonschema
 import pytest
 
 from rig.browser import Browser
+from rig.networks import interface, subnet
 from rig.sandbox import Sandbox
 from rig.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-BRIDGE = "labtest0"
-BMC_INTERFACE = "labtestbmc0"
+BRIDGE, BMC_INTERFACE = interface("labtest"), interface("bmc")
+NET, BMC_NET = subnet(0), subnet(1)
+BMC_NET6 = f"2001:db8:{os.getpid() % 0xFFFF + 1:x}:"
+BMC_PORT = 16000 + os.getpid() % 16000  # below those that clients are given
 PASSWORD = "not-for-printing"
 INVENTORY: dict[str, Any] = {
     "all": {"vars": {"lab_name": "labtest"}},
@@ -42,7 +45,7 @@ INVENTORY: dict[str, Any] = {
         }
     },
     "nodes": {
-        "hosts": {"labtest-1": {}, "labtest-2": {"bmc_port": 16700}},
+        "hosts": {"labtest-1": {}, "labtest-2": {"bmc_port": BMC_PORT}},
         "vars": {
             "lab_hypervisor": "hv",
             "lab_memory_mb": 32,
@@ -58,9 +61,9 @@ PROVISIONING = {
     "name": "labtest",
     "forward": "isolated",
     "bridge": BRIDGE,
-    "address": "198.18.76.1/24",
-    "dhcp_start": "198.18.76.10",
-    "dhcp_end": "198.18.76.99",
+    "address": f"{NET}.1/24",
+    "dhcp_start": f"{NET}.10",
+    "dhcp_end": f"{NET}.99",
     "tftp_root": "/srv/labtest",
     "boot_file": "boot.ipxe",
     "boot_script": "#!ipxe\necho hello\n",
@@ -187,16 +190,16 @@ def look_at_page(lab: Lab, folder: Path) -> tuple[list[list[str]], list[list[str
 def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab, tmp_path: Path) -> None:
     first = lab.play("bring_up")
     assert changes(first).keys() == {"hv"}
-    assert lab.status("labtest-2") == ["labtest-2", "hv", "labtest-2", "127.0.0.1:16700", "off"]
+    assert lab.status("labtest-2") == ["labtest-2", "hv", "labtest-2", f"127.0.0.1:{BMC_PORT}", "off"]
 
-    lab.power(16700, "on")
+    lab.power(BMC_PORT, "on")
     eventually(lambda: lab.virsh("domstate", "labtest-2") == "running", what="the BMC starts its domain")
     assert lab.status("labtest-2")[-1] == "on"
     assert changes(lab.play("status", "-e", "lab_status_page=/root/lab.html")) == {"hv": 0}
     [card], rows = look_at_page(lab, tmp_path)
     assert card[:2] == ["hv", "ok"]
     assert rows[0][1::2][:2] == ["off", "hv"]
-    assert rows[1][:5] == ["labtest-2", "on", "127.0.0.1:16700", "hv", "running"]
+    assert rows[1][:5] == ["labtest-2", "on", f"127.0.0.1:{BMC_PORT}", "hv", "running"]
 
     again = lab.play("bring_up")
     assert changes(again) == {"hv": 0}
@@ -294,22 +297,22 @@ def test_a_lab_takes_no_bmc_from_another_lab(lab: Lab) -> None:
 def test_bmcs_have_addresses_of_their_own_and_keep_them(lab: Lab) -> None:
     own = deepcopy(INVENTORY)
     own["hypervisors"]["hosts"]["hv"].update(
-        lab_bmc_interface=BMC_INTERFACE, lab_bmc_addresses=["198.18.77.0/30", "2001:db8:77::/64"]
+        lab_bmc_interface=BMC_INTERFACE, lab_bmc_addresses=[f"{BMC_NET}.0/30", f"{BMC_NET6}:/64"]
     )
     del own["nodes"]["vars"]["bmc_address"]
-    own["nodes"]["hosts"] = {"labtest-1": {}, "labtest-2": {"bmc_address": "2001:db8:77::2"}, "labtest-3": {}}
+    own["nodes"]["hosts"] = {"labtest-1": {}, "labtest-2": {"bmc_address": f"{BMC_NET6}:2"}, "labtest-3": {}}
     lab.play("bring_up", inventory=own)
     rows = lab.rows(inventory=own)
-    assert [row[3] for row in rows] == ["198.18.77.1:623", "[2001:db8:77::2]:623", "198.18.77.2:623"]
+    assert [row[3] for row in rows] == [f"{BMC_NET}.1:623", f"[{BMC_NET6}:2]:623", f"{BMC_NET}.2:623"]
     assert {row[-1] for row in rows} == {"off"}
     assert changes(lab.play("bring_up", inventory=own)) == {"hv": 0}
 
     del own["nodes"]["hosts"]["labtest-1"]
     own["hypervisors"]["hosts"]["hv"]["hypervisor_networks"] = [PROVISIONING]
     foretold = lab.play("bring_up", "--tags", "hypervisor,nodes", "--check", "--diff", inventory=own)
-    assert "remove 198.18.77.1 from" in foretold and "labtest: restart" in foretold
+    assert f"remove {BMC_NET}.1 from" in foretold and "labtest: restart" in foretold
     lab.play("bring_up", "--tags", "hypervisor,nodes", inventory=own)
-    assert lab.addresses(BMC_INTERFACE) == {"198.18.77.2", "2001:db8:77::2"}
+    assert lab.addresses(BMC_INTERFACE) == {f"{BMC_NET}.2", f"{BMC_NET6}:2"}
     assert "bootp file='boot.ipxe'" in lab.virsh("net-dumpxml", "labtest")
     assert lab.sandbox.exists("/srv/labtest/boot.ipxe")
 
@@ -327,10 +330,10 @@ def test_check_mode_on_a_machine_without_a_lab_changes_nothing(lab: Lab) -> None
 def test_a_wrong_inventory_is_refused_before_anything_changes(lab: Lab) -> None:
     wrong = deepcopy(INVENTORY)
     wrong["nodes"]["hosts"]["labtest-1"] = {"lab_hypervisor": "nowhere"}
-    wrong["nodes"]["hosts"]["labtest-3"] = {"bmc_port": 16700}
+    wrong["nodes"]["hosts"]["labtest-3"] = {"bmc_port": BMC_PORT}
     told = lab.play("bring_up", inventory=wrong, check=False)
     assert "node 'labtest-1' is to run on 'nowhere'" in told
-    assert "'labtest-2' and 'labtest-3' both want their BMC on 127.0.0.1:16700" in told
+    assert f"'labtest-2' and 'labtest-3' both want their BMC on 127.0.0.1:{BMC_PORT}" in told
     assert traces(lab.sandbox) == []
 
 

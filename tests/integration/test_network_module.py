@@ -24,15 +24,16 @@ from rig.domains import tiny_domain
 from rig.ipmi import Target, ipmitool
 from rig.libvirtd import Libvirtd
 from rig.module import Module
+from rig.networks import interface, subnet
 
-NAME, BRIDGE = "labtestnet", "labtestnet0"
+NAME, BRIDGE, NET = "labtestnet", interface("net"), subnet(2)
 OPTIONS: dict[str, Any] = {
     "name": NAME,
     "forward": "isolated",
     "bridge": BRIDGE,
-    "address": "198.18.66.1/24",
-    "dhcp_start": "198.18.66.10",
-    "dhcp_end": "198.18.66.50",
+    "address": f"{NET}.1/24",
+    "dhcp_start": f"{NET}.10",
+    "dhcp_end": f"{NET}.50",
 }
 NIC = f"<interface type='network'><source network='{NAME}'/></interface>"
 FIRMWARES = ("bios", "efi")
@@ -105,14 +106,14 @@ def test_a_folder_that_can_not_be_served_is_told(network: Module, tmp_path: Path
 
 
 def test_the_dhcp_range_changes_under_a_running_guest(network: Module, own_libvirtd: Libvirtd, guest: str) -> None:
-    changed = {**OPTIONS, "dhcp_start": "198.18.66.20", "dhcp_end": "198.18.66.60"}
+    changed = {**OPTIONS, "dhcp_start": f"{NET}.20", "dhcp_end": f"{NET}.60"}
     assert one(network(**changed))["actions"] == ["define", "update dhcp range"]
-    assert "dhcp-range=198.18.66.20,198.18.66.60" in (own_libvirtd.folder / f"lib/dnsmasq/{NAME}.conf").read_text()
+    assert f"dhcp-range={NET}.20,{NET}.60" in (own_libvirtd.folder / f"lib/dnsmasq/{NAME}.conf").read_text()
     assert not network(**changed)["changed"]
 
 
 def test_what_would_cut_off_a_guest_waits_and_is_told(network: Module, own_libvirtd: Libvirtd, guest: str) -> None:
-    changed = {**OPTIONS, "address": "198.18.66.2/24"}
+    changed = {**OPTIONS, "address": f"{NET}.2/24"}
     for check in (True, False):
         done = network(check=check, **changed)
         assert one(done)["actions"] == ["define"]
@@ -148,11 +149,11 @@ def test_networks_of_others_are_only_started(network: Module) -> None:
     network(**OPTIONS)
     network(name=NAME, state="inactive", autostart=False)
     mine = {"uuid": "64fa7fb3-39b3-48e3-a0eb-3301bbe4029c", "adopt": False}
-    done = network(**{**OPTIONS, **mine, "address": "198.18.66.9/24"})
+    done = network(**{**OPTIONS, **mine, "address": f"{NET}.9/24"})
     assert one(done)["actions"] == ["start"]
-    assert "address is 198.18.66.1 and not 198.18.66.9" in done["warnings"][0]
+    assert f"address is {NET}.1 and not {NET}.9" in done["warnings"][0]
     assert "stays" in network(name=NAME, state="absent", **mine)["msg"]
-    adopted = network(**{**OPTIONS, **mine, "adopt": True, "address": "198.18.66.9/24"})
+    adopted = network(**{**OPTIONS, **mine, "adopt": True, "address": f"{NET}.9/24"})
     assert one(adopted)["actions"] == ["define", "restart"]
 
 
@@ -191,7 +192,7 @@ def test_nodes_boot_from_the_network_when_their_bmcs_say_so(
             assert ipmitool(target, "chassis", "bootdev", "pxe").code == 0
             assert ipmitool(target, "power", "on").code == 0
         for item, console in zip(made["domains"], consoles, strict=True):
-            assert console.until(f"booted {item['macs'][0]} from 198.18.66.1".encode())
+            assert console.until(f"booted {item['macs'][0]} from {NET}.1".encode())
 
 
 class Terminal:
