@@ -87,12 +87,6 @@ def dependency_problems(nodes: Sequence[Depending], known: Sequence[str]) -> Ite
                     )
             elif other is node:
                 yield f"node '{node.name}' depends on itself: take it off its {VARIABLE}"
-            elif other.hypervisor != node.hypervisor or node.hypervisor is None:
-                here, there = (one.hypervisor or "whatever hypervisor has room" for one in (node, other))
-                yield (
-                    f"node '{node.name}' on '{here}' depends on '{other.name}' on '{there}', and both have to be on "
-                    "one host: give both the same lab_hypervisor"
-                )
             elif other.depends_on:
                 yield (
                     f"node '{node.name}' depends on '{other.name}', which itself depends on "
@@ -103,3 +97,37 @@ def dependency_problems(nodes: Sequence[Depending], known: Sequence[str]) -> Ite
                     f"node '{node.name}' depends on '{other.name}', which is to be absent: "
                     f"take it off {VARIABLE}, or give '{other.name}' another lab_state"
                 )
+    yield from _torn(nodes)
+
+
+def machines(nodes: Sequence[Depending]) -> Dict[str, str]:
+    """Node name to the name of the machine that it is a part of, for those that depend on others or are depended on.
+
+    They have to be on one hypervisor, and so has whoever shares one of them. Who is to be absent is a part of none.
+    """
+    present = {node.name for node in nodes if node.domain.get("state") != "absent"}
+    found: Dict[str, str] = {}
+    for node in nodes:
+        parts = {node.name, *(item["name"] for item in node.depends_on or ())} & present
+        if node.name not in present or len(parts) < 2:
+            continue
+        joined = {found[name] for name in parts if name in found}
+        parts |= {name for name, machine in found.items() if machine in joined}
+        found.update(dict.fromkeys(parts, min(parts)))
+    return found
+
+
+def _torn(nodes: Sequence[Depending]) -> Iterator[str]:
+    """Machines of which two nodes name different hypervisors."""
+    parts: Dict[str, List[Depending]] = {}
+    found = machines(nodes)
+    for node in nodes:
+        if node.name in found and node.hypervisor:
+            parts.setdefault(found[node.name], []).append(node)
+    for named in parts.values():
+        other = next((node for node in named if node.hypervisor != named[0].hypervisor), None)
+        if other:
+            yield (
+                f"nodes '{named[0].name}' on '{named[0].hypervisor}' and '{other.name}' on '{other.hypervisor}' are "
+                f"one machine ({VARIABLE}), which has to be on one host: give both the same lab_hypervisor, or none"
+            )

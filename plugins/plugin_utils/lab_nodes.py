@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_addresses import VARIABLE, range_problems
@@ -20,6 +20,7 @@ from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_dependencies imp
     dependency_problems,
     depends_on,
     item_problems,
+    machines,
 )
 
 HYPERVISORS = "hypervisors"
@@ -85,10 +86,13 @@ class Node:
 
     group: Optional[Dict[str, Any]] = None
     """The same as an item of the module domain_dependency, with the names of domains."""
+    machine: str = ""
+    """What nodes have in common that depend on each other, and so are on one hypervisor; empty for the others."""
 
     def document(self) -> Dict[str, Any]:
         found = {"name": self.name, "hypervisor": self.hypervisor, "domain": self.domain, "bmc": self.bmc}
-        return found if self.group is None else {**found, "group": self.group}
+        more = {"group": self.group, "machine": self.machine or None}
+        return {**found, **{key: value for key, value in more.items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ def read_lab(groups: Mapping[str, Sequence[str]], variables: Mapping[str, Mappin
         if not found:
             nodes.append(_node(name, own, variables))
     problems += dependency_problems(nodes, groups.get(NODES) or ())
+    parts = machines(nodes)
+    nodes = [replace(node, machine=parts.get(node.name, "")) for node in nodes]
     return Lab(nodes, [*problems, *_doubles(nodes), *collisions(nodes)])
 
 

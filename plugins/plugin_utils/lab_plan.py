@@ -13,14 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import Node, collisions, ratio
-from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import (
-    Domain,
-    Hypervisor,
-    Place,
-    Wanted,
-    next_homes,
-    place,
-)
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import next_homes, place
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import Domain, Hypervisor, Place, Wanted
 
 DEFAULT_POOL = "lab"
 """The default of the role hypervisor's hypervisor_pool_name."""
@@ -185,7 +179,7 @@ def _reason(survey: Mapping[str, Any]) -> str:
 def _wanted(node: Node) -> Wanted:
     memory_mb, vcpus = int(node.domain["memory_mb"]), int(node.domain["vcpus"])
     absent = node.domain["state"] == "absent"
-    return Wanted(node.name, node.domain["name"], memory_mb, vcpus, node.hypervisor, absent)
+    return Wanted(node.name, node.domain["name"], memory_mb, vcpus, node.hypervisor, absent, node.machine)
 
 
 def _settled(node: Node, at: Place, hypervisors: Variables) -> Node:

@@ -3,72 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which hypervisor each node of a lab is on, or is to be on: the one decision, made for all nodes together.
 
-Called by ``lab_plan``. Pure. Three promises rule everything here:
+Called by ``lab_plan``. Pure. Four promises rule everything here:
 
 - A node that is on a hypervisor stays there, unless the inventory names another (``lab_hypervisor``).
+- Nodes that depend on each other (``lab_depends_on``) are on one hypervisor.
 - No machine is ever there twice, so none is made anew while a hypervisor that may have it does not answer.
 - What a run decides, a later run decides again, also when a part of it has been carried out meanwhile.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-_PLENTY = 1e12
-"""What a hypervisor has of which that is not known."""
-
-Homes = Mapping[str, Sequence[str]]
-"""Domain to the hypervisors that may have it, as an earlier run wrote down."""
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A domain that a hypervisor has, whosever it is."""
-
-    name: str
-    owner: str
-    memory_mb: int
-    vcpus: int
-    uuid: str = ""
-
-
-@dataclass(frozen=True)
-class Hypervisor:
-    """A hypervisor that answers."""
-
-    name: str
-    domains: Tuple[Domain, ...] = ()
-    memory_mb: Optional[int] = None
-    """Its memory; None where it is not known (check mode, before there is libvirt): everything fits then."""
-    cpus: Optional[int] = None
-    memory_ratio: float = 1.0
-    cpu_ratio: float = 16.0
-    """How many times its memory and CPUs its domains may have together, for another node to be placed there."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A node of the inventory. `hypervisor`: the one that the inventory names, None to have it placed."""
-
-    name: str
-    domain: str
-    memory_mb: int
-    vcpus: int
-    hypervisor: Optional[str] = None
-    absent: bool = False
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a node is to be. Without `hypervisor` nothing is to be done for it; `problem` may say why."""
-
-    hypervisor: Optional[str] = None
-    old: Tuple[str, ...] = ()
-    """Hypervisors that have a copy of it, which has to go first."""
-    home: Optional[str] = None
-    """With a problem: where it is, as far as that is known."""
-    problem: str = ""
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_load import Loads, Unplaced
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import (
+    Domain,
+    Homes,
+    Hypervisor,
+    Place,
+    Wanted,
+    listed,
+)
 
 
 def place(
@@ -87,20 +43,33 @@ def place(
     by_name = {hypervisor.name: hypervisor for hypervisor in answering}
     survey = _Survey(owner, by_name, dict(sorted(away.items())), homes)
     places: Dict[str, Place] = {}
-    nowhere: List[Wanted] = []
-    for node in wanted:
-        decided = survey.named(node) if node.hypervisor else survey.found(node)
-        if decided is None and not anew:
-            decided = Place(problem=f"node '{node.name}' is on no hypervisor yet: bring_up places it")
-        if decided is None:
-            nowhere.append(node)
-        else:
-            places[node.name] = decided
-    loads = _Loads(survey, wanted, places)
-    # The large ones first: small ones fill what is left. The name makes it the same in every run.
-    for node in sorted(nowhere, key=lambda one: (-one.memory_mb, -one.vcpus, one.name)):
-        places[node.name] = loads.choose(node)
+    waiting: List[Unplaced] = []
+    for parts in _machines(wanted) if anew else [(node,) for node in wanted]:
+        decided = survey.together(parts)
+        settled = {name: found for name, found in decided.items() if found is not None}
+        places.update(settled)
+        nowhere = tuple(node for node in parts if node.name not in settled)
+        if nowhere and anew:
+            on = next((found.hypervisor for found in settled.values()), None)
+            waiting.append(Unplaced(nowhere, on, tuple(node for node in parts if node.name in settled)))
+        for node in nowhere if not anew else ():
+            places[node.name] = Place(problem=f"node '{node.name}' is on no hypervisor yet: bring_up places it")
+    loads = Loads(owner, by_name, wanted, places, homes or {})
+    for unplaced in sorted(waiting, key=Unplaced.order):
+        chosen, problem = loads.choose(unplaced)
+        places.update({node.name: Place(chosen, problem=problem) for node in unplaced.nodes})
+        if problem:
+            places.update({node.name: Place(home=unplaced.on, problem=problem) for node in unplaced.beside})
     return places
+
+
+def _machines(wanted: Sequence[Wanted]) -> List[Tuple[Wanted, ...]]:
+    """The nodes, those together that have to be on one hypervisor."""
+    parts: Dict[str, List[Wanted]] = {}
+    for node in wanted:
+        own = node.machine if node.machine and not node.absent else "\0" + node.name
+        parts.setdefault(own, []).append(node)
+    return [tuple(sorted(nodes, key=lambda node: node.name)) for nodes in parts.values()]
 
 
 def next_homes(
@@ -153,12 +122,41 @@ class _Survey:
             if one.name == domain and one.owner == self.owner
         }
 
+    def together(self, parts: Sequence[Wanted]) -> Dict[str, Optional[Place]]:
+        """The places of nodes that have to be on one hypervisor; None: it is nowhere, and may be placed anew.
+
+        If one of them names a hypervisor, all go there. What can't be done for one is done for none.
+        """
+        names = sorted({node.hypervisor for node in parts if node.hypervisor})
+        pinned = [replace(node, hypervisor=names[0]) if names else node for node in parts]
+        decided = {node.name: self.named(node) if node.hypervisor else self.found(node) for node in pinned}
+        if len(parts) == 1:
+            return decided
+        on = {name: found.hypervisor for name, found in decided.items() if found and found.hypervisor}
+        if len(names) > 1:
+            problem = _torn({node.name: node.hypervisor for node in parts if node.hypervisor})
+        elif len(set(on.values())) > 1:
+            problem = _torn(on)
+        else:
+            problem = next(
+                (_with(name, found.problem) for name, found in decided.items() if found and found.problem), ""
+            )
+        if not problem:
+            return decided
+        return {node.name: self._held(node, decided[node.name], problem) for node in parts}
+
+    def _held(self, node: Wanted, decided: Optional[Place], problem: str) -> Place:
+        """The place of a node for which nothing is done because of another."""
+        if decided and decided.problem:
+            return decided
+        return Place(home=next(iter(self.having(node.domain)), None), problem=f"node '{node.name}' {problem}")
+
     def named(self, node: Wanted) -> Place:
         """The place of a node whose hypervisor the inventory names."""
         target = node.hypervisor or ""
         copies = self.having(node.domain)
         if target not in self.answering:
-            stays = f"; it stays on {_listed(copies)} until then" if copies else ""
+            stays = f"; it stays on {listed(copies)} until then" if copies else ""
             why = self._reasons([target])
             problem = f"hypervisor '{target}' of node '{node.name}' does not answer{why}: bring it back{stays}"
             return Place(home=next(iter(copies), target), problem=problem)
@@ -177,7 +175,7 @@ class _Survey:
         copies = self.having(node.domain)
         if len(copies) > 1 and not node.absent:
             problem = (
-                f"node '{node.name}' is on {_listed(copies)}, and can be on one only: give it lab_hypervisor, the one "
+                f"node '{node.name}' is on {listed(copies)}, and can be on one only: give it lab_hypervisor, the one "
                 "to stay on; its copy on the other is removed then, and the disks there are kept"
             )
             return Place(home=next(iter(copies)), problem=problem)
@@ -196,7 +194,7 @@ class _Survey:
         return tuple(self.away) if self.homes is None else self._recorded(node)
 
     def _out_of_sight(self, node: Wanted, lost: Sequence[str]) -> Place:
-        names, reasons = _listed(lost), self._reasons(lost)
+        names, reasons = listed(lost), self._reasons(lost)
         if self._recorded(node):
             where = f"node '{node.name}' is on {names} as far as is known, which does not answer{reasons}"
         else:
@@ -215,100 +213,6 @@ class _Survey:
         return f" ({'; '.join(known)})" if known else ""
 
 
-@dataclass
-class _Load:
-    """What the domains of a hypervisor have together."""
-
-    memory_mb: int = 0
-    vcpus: int = 0
-
-    def add(self, memory_mb: int, vcpus: int) -> None:
-        self.memory_mb += memory_mb
-        self.vcpus += vcpus
-
-
-@dataclass
-class _Loads:
-    """Chooses hypervisors for nodes that are nowhere, one after the other."""
-
-    survey: _Survey
-    wanted: Sequence[Wanted]
-    places: Mapping[str, Place]
-    loads: Dict[str, _Load] = field(init=False)
-
-    def __post_init__(self) -> None:
-        own = {node.domain for node in self.wanted}
-        self.loads = {}
-        for name, hypervisor in self.survey.answering.items():
-            load = self.loads[name] = _Load()
-            for domain in hypervisor.domains:
-                # The lab's own count below, where they are to be, and with what they are to have.
-                if domain.owner != self.survey.owner or domain.name not in own:
-                    load.add(domain.memory_mb, domain.vcpus)
-        for node in self.wanted:
-            place_of = self.places.get(node.name)
-            if place_of is None or node.absent:
-                continue
-            for name in filter(None, {place_of.hypervisor or place_of.home}):
-                if name in self.loads:
-                    self.loads[name].add(node.memory_mb, node.vcpus)
-
-    def choose(self, node: Wanted) -> Place:
-        """The home that it had if it fits there, or the hypervisor with the least load afterwards."""
-        fitting = [name for name in sorted(self.survey.answering) if self._fits(node, self.survey.answering[name])]
-        if not fitting:
-            return Place(problem=self._full(node))
-        before = [name for name in (self.survey.homes or {}).get(node.domain, ()) if name in fitting]
-        chosen = min(before or fitting, key=lambda name: (self._share(node, self.survey.answering[name]), name))
-        self.loads[chosen].add(node.memory_mb, node.vcpus)
-        return Place(chosen)
-
-    def _fits(self, node: Wanted, hypervisor: Hypervisor) -> bool:
-        if any(domain.name == node.domain for domain in hypervisor.domains):
-            return False  # another's, as nobody has it of this lab
-        load = self.loads[hypervisor.name]
-        # Whatever the ratios, a node shares a hypervisor with others and not with itself.
-        return _within(node.memory_mb, load.memory_mb, hypervisor.memory_mb, hypervisor.memory_ratio) and _within(
-            node.vcpus, load.vcpus, hypervisor.cpus, hypervisor.cpu_ratio
-        )
-
-    def _share(self, node: Wanted, hypervisor: Hypervisor) -> Tuple[float, float]:
-        """Of memory and CPUs the one that would be scarcer, and then the other."""
-        load = self.loads[hypervisor.name]
-        memory = _ratio(load.memory_mb + node.memory_mb, hypervisor.memory_mb, hypervisor.memory_ratio)
-        cpu = _ratio(load.vcpus + node.vcpus, hypervisor.cpus, hypervisor.cpu_ratio)
-        return max(memory, cpu), min(memory, cpu)
-
-    def _full(self, node: Wanted) -> str:
-        left = []
-        for name, hypervisor in sorted(self.survey.answering.items()):
-            load = self.loads[name]
-            if any(domain.name == node.domain for domain in hypervisor.domains):
-                left.append(f"{name} has another's domain '{node.domain}'")
-                continue
-            memory = _left(load.memory_mb, hypervisor.memory_mb, hypervisor.memory_ratio)
-            left.append(
-                f"{name} has {memory} MiB and {_left(load.vcpus, hypervisor.cpus, hypervisor.cpu_ratio)} CPUs left"
-            )
-        return (
-            f"node '{node.name}' ({node.memory_mb} MiB, {node.vcpus} CPUs) fits on no hypervisor ({'; '.join(left)}): "
-            "make it smaller, make room, raise hypervisor_memory_ratio or hypervisor_cpu_ratio, or name one with "
-            "lab_hypervisor"
-        )
-
-
-def _within(asked: int, used: int, total: Optional[int], ratio: float) -> bool:
-    return total is None or (asked <= total and used + asked <= total * ratio)
-
-
-def _ratio(used: int, total: Optional[int], ratio: float) -> float:
-    return used / (total * ratio if total and ratio else _PLENTY)
-
-
-def _left(used: int, total: Optional[int], ratio: float) -> int:
-    return max(0, int((total or 0) * ratio) - used)
-
-
 def _twin(copies: Mapping[str, Domain], target: str) -> str:
     """Another hypervisor that shows the very same domain, so that one of the two is no copy."""
     own = copies[target].uuid
@@ -322,5 +226,13 @@ def _one_machine(node: Wanted, target: str, twin: str) -> str:
     )
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+def _torn(on: Mapping[str, Optional[str]]) -> str:
+    where = ", ".join(f"'{name}' on '{hypervisor}'" for name, hypervisor in sorted(on.items()))
+    return (
+        f"is one machine with others (lab_depends_on), which has to be on one host, and is not: {where}. Give one of "
+        "them lab_hypervisor; the others move there, with new disks"
+    )
+
+
+def _with(name: str, problem: str) -> str:
+    return f"is one machine with '{name}' (lab_depends_on), for which nothing can be done: {problem}"

@@ -121,7 +121,10 @@ def inventory(hosts: Hosts) -> dict[str, Any]:
             "vars": {**small, "lab_nics": [{"network": "prov"}]},
             "children": {
                 "control": {
-                    "hosts": {"control-01": {}, "control-02": {"lab_firmware": "bios"}},
+                    "hosts": {
+                        "control-01": {"lab_depends_on": ["control-02"]},
+                        "control-02": {"lab_firmware": "bios"},
+                    },
                     "vars": {
                         "lab_memory_mb": 64,
                         "lab_firmware": "efi",
@@ -158,6 +161,7 @@ def test_nodes_are_placed_stay_move_and_outlive_a_lost_hypervisor(lab: Lab) -> N
     assert sum(len(found) for found in placed.values()) == NODES
     assert abs(len(placed["hv1"]) - len(placed["hv2"])) <= 2
     assert lab.brought_up().changed == {"hv1": 0, "hv2": 0}
+    _nodes_that_depend_on_each_other_are_together(lab)
     _firmware_disks_and_networks_are_as_the_groups_say(lab)
     _a_node_moves_and_its_old_copy_goes(lab)
     _a_limit_needs_no_hypervisor(lab)
@@ -165,6 +169,12 @@ def test_nodes_are_placed_stay_move_and_outlive_a_lost_hypervisor(lab: Lab) -> N
     _another_lab_is_left_alone(lab)
     _a_lost_hypervisors_nodes_fail_and_nobody_takes_their_place(lab)
     _everything_goes(lab)
+
+
+def _nodes_that_depend_on_each_other_are_together(lab: Lab) -> None:
+    home = lab.home("control-01")
+    assert lab.home("control-02") == home
+    assert "name='control-02'" in lab.hosts.ssh(home, "virsh", "dumpxml", "control-01")
 
 
 def _firmware_disks_and_networks_are_as_the_groups_say(lab: Lab) -> None:

@@ -215,6 +215,25 @@ def test_a_node_that_says_nothing_of_dependencies_keeps_those_that_it_has() -> N
     assert "group" not in lab({"a": {}}).document()["nodes"][0]
 
 
+def test_nodes_that_depend_on_each_other_or_share_a_dependency_are_one_machine() -> None:
+    found = lab(
+        {
+            "z": {"lab_depends_on": ["c"]},
+            "a": {"lab_depends_on": ["c", "d"], "lab_hypervisor": None},
+            "c": {"lab_hypervisor": None},
+            "d": {},
+            "other": {"lab_depends_on": []},
+            "gone": {"lab_depends_on": ["d"], "lab_state": "absent"},
+        }
+    ).document()
+    assert found["problems"] == []
+    assert {node["name"]: node.get("machine") for node in found["nodes"]} == {
+        **dict.fromkeys("zacd", "a"),
+        "other": None,
+        "gone": None,
+    }
+
+
 @pytest.mark.parametrize(
     ("nodes", "problem"),
     [
@@ -229,11 +248,15 @@ def test_a_node_that_says_nothing_of_dependencies_keeps_those_that_it_has() -> N
         ({"a": {"lab_depends_on": ["a"]}}, "node 'a' depends on itself"),
         (
             {"a": {"lab_depends_on": ["b"]}, "b": {"lab_hypervisor": "hv2"}},
-            "node 'a' on 'hv1' depends on 'b' on 'hv2'",
+            "nodes 'a' on 'hv1' and 'b' on 'hv2' are one machine (lab_depends_on)",
         ),
         (
-            {"a": {"lab_depends_on": ["b"], "lab_hypervisor": None}, "b": {}},
-            "node 'a' on 'whatever hypervisor has room'",
+            {
+                "a": {"lab_depends_on": ["b"]},
+                "b": {"lab_hypervisor": None},
+                "c": {"lab_depends_on": ["b"], "lab_hypervisor": "hv2"},
+            },
+            "nodes 'a' on 'hv1' and 'c' on 'hv2' are one machine (lab_depends_on)",
         ),
         (
             {"a": {"lab_depends_on": ["b"]}, "b": {"lab_depends_on": ["c"]}, "c": {}},

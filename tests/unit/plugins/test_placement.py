@@ -12,14 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import (
-    Domain,
-    Hypervisor,
-    Place,
-    Wanted,
-    next_homes,
-    place,
-)
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import next_homes, place
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import Domain, Hypervisor, Place, Wanted
 
 LAB = "rack"
 
@@ -210,6 +204,90 @@ def test_a_hypervisor_of_which_nothing_is_known_takes_everything() -> None:
     }
 
 
+# --- Nodes that are one machine ---------------------------------------------------------------------------------------
+
+
+def machine(*names: str, memory_mb: int = 100, vcpus: int = 1, **pinned: str) -> list[Wanted]:
+    """Nodes that depend on each other; `pinned` name hypervisors."""
+    return [node(name, memory_mb, vcpus, machine="m", hypervisor=pinned.get(name)) for name in names]
+
+
+def test_one_machine_goes_to_one_hypervisor_with_all_its_memory_and_cpus() -> None:
+    hypervisors = [having("x", name="hv1", memory_mb=250), having(name="hv2", memory_mb=250)]
+    hypervisors.append(having("y", "z", name="hv3", memory_mb=500))
+    assert set(where(placed(hypervisors, *machine("a", "b", "c"))).values()) == {"hv3"}
+    few = [having(name="hv1", cpus=1, cpu_ratio=2.0), having("y", "z", name="hv3")]
+    assert set(where(placed(few, *machine("a", "b", vcpus=2))).values()) == {"hv3"}
+
+
+def test_a_machine_that_fits_nowhere_as_a_whole_is_made_nowhere_in_part() -> None:
+    found = placed([having(name=name, memory_mb=250) for name in ("hv1", "hv2")], *machine("a", "b", "c"), node("d"))
+    assert where(found) == {"a": None, "b": None, "c": None, "d": "hv1"}
+    assert found["c"].problem.startswith(
+        "nodes 'a', 'b', 'c', one machine by lab_depends_on (300 MiB, 3 CPUs), fit on no hypervisor (hv1 has 250 MiB"
+    )
+
+
+def test_who_names_a_hypervisor_names_it_for_the_whole_machine() -> None:
+    found = placed([having("b", name="hv1"), having(name="hv2")], *machine("a", "b", "c", a="hv2"))
+    assert found == {"a": Place("hv2"), "b": Place("hv2", old=("hv1",)), "c": Place("hv2")}
+
+
+def test_a_new_part_joins_the_machine_and_goes_before_others_who_have_a_choice() -> None:
+    hypervisors = [having("a", name="hv1", memory_mb=300), having("x", "y", name="hv2")]
+    assert where(placed(hypervisors, *machine("a", "b"), node("large", 200))) == {
+        "a": "hv1",
+        "b": "hv1",
+        "large": "hv2",
+    }
+
+
+def test_a_new_part_that_finds_no_room_beside_its_machine_is_told_so() -> None:
+    found = placed([having("a", name="hv1", memory_mb=150), having(name="hv2")], *machine("a", "b"))
+    assert where(found) == {"a": None, "b": None}
+    assert found["a"].home == "hv1"
+    assert "fits not on 'hv1', where 'a' of its machine is (hv1 has 50 MiB" in found["b"].problem
+
+
+def test_a_machine_that_is_torn_is_left_alone_until_a_hypervisor_is_named() -> None:
+    found = placed([having("a", name="hv1"), having("b", name="hv2")], *machine("a", "b", "c"))
+    assert where(found) == {"a": None, "b": None, "c": None}
+    assert [found[name].home for name in "abc"] == ["hv1", "hv2", None]
+    assert "which has to be on one host, and is not: 'a' on 'hv1', 'b' on 'hv2'. Give one" in found["c"].problem
+
+
+def test_a_machine_that_names_two_hypervisors_is_told_of_both() -> None:
+    found = placed(EMPTY, *machine("a", "b", "c", a="hv1", c="hv2"))
+    assert where(found) == {"a": None, "b": None, "c": None}
+    assert "'a' on 'hv1', 'c' on 'hv2'" in found["b"].problem
+
+
+def test_what_can_not_be_done_for_one_part_is_done_for_none() -> None:
+    found = placed([having("a", name="hv1")], *machine("a", "b"), away=("hv2",), homes={"b": ["hv2"]})
+    assert where(found) == {"a": None, "b": None}
+    assert found["a"].problem.startswith(
+        "node 'a' is one machine with 'b' (lab_depends_on), for which nothing can be done: node 'b' is on 'hv2'"
+    )
+    assert found["b"].problem.startswith("node 'b' is on 'hv2' as far as is known")
+
+
+def test_a_machine_out_of_sight_keeps_nobody_elsewhere_from_anything() -> None:
+    lost = replace(node("z"), machine="other")
+    found = placed([having("a", "b", name="hv1")], *machine("a", "b"), lost, away=("hv2",), homes={"z": ["hv2"]})
+    assert where(found) == {"a": "hv1", "b": "hv1", "z": None}
+
+
+def test_who_is_to_be_absent_holds_nobody() -> None:
+    gone = replace(machine("b")[0], absent=True)
+    found = placed([having("b", name="hv1"), having("a", name="hv2")], *machine("a"), gone)
+    assert where(found) == {"a": "hv2", "b": "hv1"}
+
+
+def test_a_torn_machine_can_be_shown_and_removed() -> None:
+    found = placed([having("a", name="hv1"), having("b", name="hv2")], *machine("a", "b", "c"), anew=False)
+    assert where(found) == {"a": "hv1", "b": "hv2", "c": None}
+
+
 def test_the_record_has_where_nodes_are_and_where_they_are_to_be() -> None:
     answering = [having("a", "gone", name="hv1"), having(Domain("z", "other", 1, 1), name="hv2")]
     wanted = [node("a", hypervisor="hv2"), node("b"), node("off", absent=True), node("lost")]
@@ -244,8 +322,9 @@ def labs(draw: st.DrawFn) -> tuple[list[Hypervisor], list[Wanted], dict[str, lis
     wanted = []
     for name in draw(st.lists(st.sampled_from(NODES), unique=True)):
         memory_mb, vcpus = draw(SIZES)
-        pinned = draw(st.sampled_from([None, None, hypervisors[0].name]))
-        wanted.append(Wanted(name, name, memory_mb, vcpus, pinned, draw(st.sampled_from([False, False, False, True]))))
+        pinned = draw(st.sampled_from([None, None, None, hypervisors[0].name, hypervisors[-1].name]))
+        absent = draw(st.sampled_from([False, False, False, True]))
+        wanted.append(Wanted(name, name, memory_mb, vcpus, pinned, absent, draw(st.sampled_from(["", "", "m", "o"]))))
     return hypervisors, wanted, {name: [home] for name, home in homes.items() if home}
 
 
@@ -268,6 +347,24 @@ def carried_out(hypervisors: list[Hypervisor], wanted: list[Wanted], places: dic
 
 def copies(hypervisors: list[Hypervisor], name: str) -> list[str]:
     return [one.name for one in hypervisors if any((d.name, d.owner) == (name, LAB) for d in one.domains)]
+
+
+def partners(wanted: list[Wanted], one: Wanted) -> list[Wanted]:
+    """The others of its machine."""
+    return [
+        other for other in wanted if one.machine and other.machine == one.machine and not (one.absent or other.absent)
+    ]
+
+
+@given(labs())
+def test_a_machine_is_on_one_hypervisor_or_left_alone(
+    lab: tuple[list[Hypervisor], list[Wanted], dict[str, list[str]]],
+) -> None:
+    hypervisors, wanted, _homes = lab
+    places = placed(hypervisors, *wanted)
+    for one in wanted:
+        for other in partners(wanted, one):
+            assert places[one.name].hypervisor == places[other.name].hypervisor
 
 
 @given(labs())
@@ -315,7 +412,7 @@ def test_nobody_is_overcommitted_by_placing(lab: tuple[list[Hypervisor], list[Wa
             one
             for one in wanted
             if places[one.name].hypervisor == hypervisor.name
-            and not one.hypervisor
+            and not any(other.hypervisor for other in [one, *partners(wanted, one)])
             and not copies(hypervisors, one.name)
         ]
         if any(not one.absent for one in new):
