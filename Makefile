@@ -21,7 +21,10 @@ BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .cache/stamps
 DAEMON := roles/vbmc/files/vbmcd/src
 COLLECTIONS := $(CURDIR)/$(VENV)/collections
-PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY) $(ARGS)
+# A host that freezes in the middle of a run is given up after half a minute (docs/hosts.md).
+ALIVE := -o ServerAliveInterval=10 -o ServerAliveCountMax=3
+PLAYBOOK = ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_SSH_EXTRA_ARGS="$(ALIVE) $${ANSIBLE_SSH_EXTRA_ARGS:-}" \
+    $(BIN)/ansible-playbook -i $(INVENTORY) $(ARGS)
 
 # ansible refuses a locale that is not UTF-8, and `make` may be started in any; pip needs no one to answer it.
 export LC_ALL := C.UTF-8
@@ -37,13 +40,13 @@ help: ## list the targets
 
 .PHONY: lab lab-down status
 lab: $(STAMPS)/collection ## bring up the lab of INVENTORY (default: the example, on this machine)
-	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.bring_up
+	$(PLAYBOOK) baremetal.lab.bring_up
 
 lab-down: $(STAMPS)/collection ## remove that lab and nothing else
-	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.tear_down
+	$(PLAYBOOK) baremetal.lab.tear_down
 
 status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and power, here and as an HTML page (PAGE=FILE)
-	ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) $(PLAYBOOK) baremetal.lab.status -e lab_status_page="$(PAGE)"
+	$(PLAYBOOK) baremetal.lab.status -e lab_status_page="$(PAGE)"
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 

@@ -172,7 +172,10 @@ class VbmcClient:
         workers = [
             {"name": key.split(" ", 1)[1], "status": value} for key, value in rows.items() if key.startswith("worker ")
         ]
-        return {"workers": workers, **{key: rows.get(key) for key in ("version", "pid", "state_dir", "socket")}}
+        return {
+            "workers": workers,
+            **{key: rows.get(key) for key in ("version", "release", "pid", "state_dir", "socket")},
+        }
 
     def instances(self, names: Optional[Sequence[str]] = None, owner: Optional[str] = None) -> List[Document]:
         """The instances by name, of `names` (None: all; those that there are not are left out) and `owner`."""

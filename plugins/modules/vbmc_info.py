@@ -150,6 +150,10 @@ daemon:
       type: str
       returned: where it runs
       sample: 0.1.0
+    release:
+      description: What it was started as; changes with whatever makes a difference to it, and is empty by default.
+      type: str
+      returned: where it runs
     pid:
       description: Its process id.
       type: int

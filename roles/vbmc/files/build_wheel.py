@@ -4,7 +4,8 @@
 """Build the daemon's wheel and pack it with what goes with it: build_wheel.py SOURCE CONSTRAINTS ARCHIVE [WHEELS].
 
 Run by the role's tasks, once on the controller for all hosts. ARCHIVE becomes a tar file of the wheel, of the pinned
-versions, and of the wheels in the folder WHEELS if there is one. What is printed is a checksum of it all.
+versions, and of the wheels in the folder WHEELS if there is one. What is printed is a checksum of it all; of an ARCHIVE
+"-" that is all.
 
 The wheel (PEP 427) is written here and not by pip, which many an installation of Ansible comes without and which would
 fetch setuptools from an index first. The daemon is plain Python, so a wheel is an archive of its files and four more.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 import sys
 import tarfile
@@ -77,8 +79,8 @@ def _checksum(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-def build(source: Path, folder: Path) -> Path:
-    """Write the wheel into the folder."""
+def build(source: Path) -> tuple[str, bytes]:
+    """The wheel: its name and what it holds."""
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     files = package(source)
     version = version_of(files, project["name"])
@@ -89,38 +91,46 @@ def build(source: Path, folder: Path) -> Path:
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: baremetal.lab\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{scripts}".encode()
     files[f"{info}/RECORD"] = record(files, f"{info}/RECORD").encode()
-    wheel = folder / f"{project['name']}-{version}-py3-none-any.whl"
+    wheel = io.BytesIO()
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in files.items():
             entry = zipfile.ZipInfo(path)  # with a time that is always the same
             entry.external_attr = 0o100644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
-    return wheel
+    return f"{project['name']}-{version}-py3-none-any.whl", wheel.getvalue()
 
 
-def pack(members: dict[str, Path], archive: Path) -> str:
-    """Write the archive; the checksum of what its members hold."""
+def checksum(members: Files) -> str:
     digest = hashlib.sha256()
-    partial = archive.with_name(f"{archive.name}.part")
-    with tarfile.open(partial, "w") as tar:
-        for name, path in sorted(members.items()):
-            digest.update(f"\0{name}\0".encode() + path.read_bytes())
-            tar.add(path, arcname=name)
-    partial.replace(archive)
+    for name, content in sorted(members.items()):
+        digest.update(f"\0{name}\0".encode() + content)
     return digest.hexdigest()
 
 
-def main(source: Path, constraints: Path, archive: Path, *wheelhouse: Path) -> None:
-    wheel = build(source, archive.parent)
-    members = {wheel.name: wheel, "constraints.txt": constraints}
+def pack(members: Files, archive: Path) -> None:
+    """Write the archive."""
+    partial = archive.with_name(f"{archive.name}.part")
+    with tarfile.open(partial, "w") as tar:
+        for name, content in sorted(members.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    partial.replace(archive)
+
+
+def main(source: str, constraints: str, archive: str, *wheelhouse: str) -> None:
+    name, wheel = build(Path(source))
+    members = {name: wheel, "constraints.txt": Path(constraints).read_bytes()}
     for folder in wheelhouse:
-        wheels = {f"{WHEELS}/{path.name}": path for path in folder.glob("*.whl")}
+        wheels = {f"{WHEELS}/{path.name}": path.read_bytes() for path in Path(folder).glob("*.whl")}
         if not wheels:
             raise SystemExit(f"{folder} is no folder with wheels in it: see docs/hosts.md of the collection")
         members.update(wheels)
-    print(pack(members, archive))
+    if archive != "-":
+        pack(members, Path(archive))
+    print(checksum(members))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -41,6 +41,8 @@ def pack(source: Path, folder: Path, *wheelhouse: Path) -> str:
 
 
 def wheel(folder: Path) -> Path:
+    with tarfile.open(folder / "all.tar") as archive:
+        archive.extractall(folder)
     [found] = folder.glob("*.whl")
     return found
 
@@ -91,6 +93,12 @@ def test_another_source_makes_another_version(source: Path, tmp_path: Path) -> N
         file.write("# changed\n")
     assert pack(source, tmp_path / "second") != first
     assert wheel(tmp_path / "first").name != wheel(tmp_path / "second").name
+
+
+def test_the_checksum_is_had_without_an_archive(source: Path, tmp_path: Path) -> None:
+    told = run(source, CONSTRAINTS, "-").stdout.strip()
+    assert not list(tmp_path.glob("*.tar"))
+    assert told == pack(source, tmp_path / "out")
 
 
 def test_wheels_for_a_host_without_an_index_come_along(source: Path, tmp_path: Path) -> None:
