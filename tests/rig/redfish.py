@@ -26,6 +26,8 @@ class Answer:
     headers: dict[str, str]
     """Names in lower case."""
     data: bytes
+    cut: bool = False
+    """Whether the connection was to be broken off instead; of a board without a socket."""
 
     @property
     def json(self) -> Any:

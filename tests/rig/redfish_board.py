@@ -46,7 +46,7 @@ class RedfishBoard(Board):
         response = await self.service.answer(request, self.bmc)
         assert response.body is None or isinstance(response.body, bytes)
         found = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, found, response.body or b"")
+        return Answer(response.status, found, response.body or b"", response.cut)
 
     async def get(self, url: str, **headers: str) -> Answer:
         return await self.web("GET", url, headers={name.replace("_", "-"): value for name, value in headers.items()})

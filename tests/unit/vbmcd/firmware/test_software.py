@@ -185,8 +185,9 @@ def test_the_hosts_firmware_runs_when_the_host_starts() -> None:
     one.advance(10.0)
     assert not one.reset_due
     one.reset()
+    one.host_seen(True, 900.0)
     assert running(one, Purpose.HOST) == "b1"
-    one.host_started()
+    one.host_seen(True, 1001.0)
     assert running(one, Purpose.HOST) == "b2" and running(one) == "1.0.0"
 
 

@@ -12,6 +12,8 @@ import enum
 from dataclasses import dataclass, field, replace
 from typing import Optional, Tuple
 
+from vbmcd.firmware.options import FirmwareOptions
+
 DEFAULT_ADDRESS = "::"
 DEFAULT_PORT = 623
 """The RMCP port (IPMI 2.0, 13.1.2), and VirtualBMC's default."""
@@ -98,6 +100,7 @@ class Instance:
     """The cipher suites that are offered (IPMI 2.0, 22.15.2), in ascending order; of rmcp.suites.SUITES."""
     redfish: Optional[Redfish] = None
     """None: IPMI only."""
+    firmware: FirmwareOptions = field(default_factory=FirmwareOptions)
     owner: str = ""
     """A label; purging is limited to one."""
     active: bool = False

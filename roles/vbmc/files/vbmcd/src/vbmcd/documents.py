@@ -18,6 +18,7 @@ from vbmcd import fields
 from vbmcd.config import DEFAULT_REDFISH_PORT, MAX_USERS, Instance, Privilege, Redfish, User
 from vbmcd.errors import InvalidRequest, VbmcError, refusal
 from vbmcd.fields import CHANGED_MASK, MASK, Reader
+from vbmcd.firmware import documents as firmware
 
 FILE_FORMAT = 1
 
@@ -74,6 +75,7 @@ class Wanted:
     kg: Optional[str] = field(default=None, repr=False)
     cipher_suites: Optional[Tuple[int, ...]] = None
     redfish: Optional[WantedRedfish] = None
+    firmware: Optional[firmware.Changes] = None
     owner: Optional[str] = None
     state: State = State.PRESENT
 
@@ -106,6 +108,7 @@ class Wanted:
             users=(first, *others),
             connection=connection,
             redfish=redfish,
+            firmware=firmware.applied(self.firmware, base.firmware),
             active=active,
             **changes,
         )
@@ -130,10 +133,11 @@ _STORED_KEYS = (
     "kg",
     "cipher_suites",
     "redfish",
+    "firmware",
     "owner",
     "state",
 )
-_LATER_KEYS = ("kg", "cipher_suites", "redfish")
+_LATER_KEYS = ("kg", "cipher_suites", "redfish", "firmware")
 """Keys that files of older versions lack."""
 SPEC_KEYS = (*_STORED_KEYS, "default_port")
 _USER_KEYS = ("name", "password", "privilege")
@@ -209,6 +213,7 @@ def _parse(item: object, keys: Tuple[str, ...], place: str, errors: List[VbmcErr
         kg=reader.get("kg", fields.kg),
         cipher_suites=reader.get("cipher_suites", fields.cipher_suites),
         redfish=_parse_redfish(item.get("redfish"), name, errors),
+        firmware=firmware.parse(item.get("firmware"), name, errors),
         owner=reader.get("owner", fields.owner),
         state=reader.get("state", _state) or State.PRESENT,
     )
@@ -324,6 +329,7 @@ def instance_to_document(instance: Instance, mask: bool = True) -> Document:
         "kg": secret(instance.kg),
         "cipher_suites": list(instance.cipher_suites),
         "redfish": _redfish_to_document(instance.redfish),
+        "firmware": firmware.to_document(instance.firmware),
         "owner": instance.owner,
         "state": (State.STARTED if instance.active else State.STOPPED).value,
     }

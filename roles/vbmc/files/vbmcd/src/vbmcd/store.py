@@ -42,10 +42,11 @@ RECORDS = (
     "sol",
     "certificate",
     "redfish",
+    "firmware",
 )
 """What workers have kept for an instance: the boot options, the power restore policy, the machine's power, user ids,
 the event log, the FRU inventory that was written, SOL; of Redfish, the certificate and key that were made for it, and
-what its clients set."""
+what its clients set; the firmware images."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

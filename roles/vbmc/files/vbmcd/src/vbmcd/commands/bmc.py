@@ -39,6 +39,10 @@ def transmit_nowhere(session: Session, kind: int, payload: bytes) -> None:
     """For a BMC without a socket."""
 
 
+def stay() -> None:
+    """For a BMC without connections."""
+
+
 @dataclass
 class Identify:
     """Chassis identify: off, on until a time, or forced on (28.5)."""
@@ -70,6 +74,12 @@ class Bmc:
     journal: Journal = field(init=False)
     fru: Fru = field(init=False)
     history: PowerHistory = field(init=False)
+    away_until: float = 0.0
+    """Until when the BMC answers nobody, by the clock of the event loop: it resets."""
+    ready_at: float = 0.0
+    """When it will have started."""
+    on_away: Callable[[], None] = stay
+    """Ends the connections that there are; the web endpoint's."""
     _parts: Dict[object, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +108,21 @@ class Bmc:
         self.engine.close_all()
         self.stop()
         self.identify = Identify()
+
+    def go_away(self, silent: float, seconds: float) -> None:
+        """Power up anew, which takes `seconds`, and answer nobody for the first `silent` of them. The machine stays."""
+        now = time.monotonic()
+        self.away_until, self.ready_at = now + silent, now + seconds
+        self.power_up()
+        self.on_away()
+
+    @property
+    def away(self) -> bool:
+        return bool(self.away_until) and time.monotonic() < self.away_until
+
+    @property
+    def starting(self) -> bool:
+        return bool(self.ready_at) and time.monotonic() < self.ready_at
 
     def stop(self) -> None:
         """No part does anything from now on by itself."""

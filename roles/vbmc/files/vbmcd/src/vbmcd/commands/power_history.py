@@ -109,6 +109,11 @@ class PowerHistory:
         known = self._known
         return known.seconds + (max(0.0, self._clock() - known.since) if known.on else 0.0)
 
+    @property
+    def run(self) -> Optional[float]:
+        """When the machine's present run began, in seconds since the epoch; None while it is off."""
+        return self._known.since if self._known.on else None
+
     def switched(self, power: Power) -> None:
         self._journal.power(power.on)
         if not power.on:

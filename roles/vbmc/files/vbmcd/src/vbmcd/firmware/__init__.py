@@ -3,5 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A BMC's firmware as a model: images, slots, activation, tasks and a plan of faults, to rehearse a roll-out on.
 
-No HTTP and no clock in here: bytes and times are passed in. ``redfish/`` serves it, ``config`` carries its options.
+No HTTP in here: ``redfish/`` serves it, ``config`` carries its options. Bytes and times are passed in; only ``unit``
+has a clock, and stores.
 """

@@ -35,6 +35,8 @@ class Kept:
     last_reset: Optional[float] = None
     faults: List[Tuple[str, int, int]] = field(default_factory=list)
     """As FaultPlan.kept()."""
+    host_activated: float = 0.0
+    """When the host's next firmware was activated."""
 
     def to_bytes(self) -> bytes:
         images = [
@@ -50,7 +52,13 @@ class Kept:
             }
             for one in self.images
         ]
-        document = {"factory": self.factory, "images": images, "last_reset": self.last_reset, "faults": self.faults}
+        document = {
+            "factory": self.factory,
+            "images": images,
+            "last_reset": self.last_reset,
+            "faults": self.faults,
+            "host_activated": self.host_activated,
+        }
         return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
@@ -74,6 +82,6 @@ class Kept:
                 for one in document["images"]
             ]
             faults = [(str(kind), int(count), int(times)) for kind, count, times in document["faults"]]
-            return cls(dict(document["factory"]), images, document["last_reset"], faults)
+            return cls(dict(document["factory"]), images, document["last_reset"], faults, document["host_activated"])
         except (ValueError, KeyError, TypeError):
             return None

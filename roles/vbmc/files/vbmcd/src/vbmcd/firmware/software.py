@@ -109,9 +109,10 @@ class Software:
         self.reset_due = False
         self.last_reset: Optional[float] = kept.last_reset if kept else None
         """When the BMC was reset last, in seconds since the epoch."""
+        self.host_activated: float = kept.host_activated if kept else 0.0
         self.faults = FaultPlan(options.faults, kept.faults if kept else None)
         self._random_id = random_id
-        self._wall = wall
+        self.wall = wall
         self._images: Dict[str, Image] = {}
         self._running: Dict[Purpose, str] = {}
         self._next: Dict[Purpose, str] = {}
@@ -168,7 +169,7 @@ class Software:
             if one.stays
         ]
         factory = {"BMC": self.options.version, "Host": self.options.host_version}
-        return Kept(factory, images, self.last_reset, self.faults.kept())
+        return Kept(factory, images, self.last_reset, self.faults.kept(), self.host_activated)
 
     # --- What happens -------------------------------------------------------------------------------------------------
 
@@ -181,7 +182,7 @@ class Software:
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether it is for this machine; one that names none is for all. A fault may say no."""
-        if self._due(FaultKind.WRONG_MACHINE):
+        if self.due(FaultKind.WRONG_MACHINE):
             return False
         return manifest.machine in ("", self.options.machine)
 
@@ -203,11 +204,11 @@ class Software:
             raise Refused(Refusal.BUSY)
         if image.activation not in (Activation.READY, Activation.FAILED):
             raise Refused(Refusal.NOT_READY)
-        slow = self._due(FaultKind.SLOW)
+        slow = self.due(FaultKind.SLOW)
         more = 0.0 if slow is None else (SLOWER if slow.seconds is None else slow.seconds)
         image.activation = Activation.ACTIVATING
         image.begun, image.seconds = now, self.options.activation_seconds + more
-        image.fails = fails or self._due(FaultKind.EXCEPTION) is not None
+        image.fails = fails or self.due(FaultKind.EXCEPTION) is not None
         image.apply, image.task = apply, task
 
     def switch(self, image: Image) -> None:
@@ -253,7 +254,7 @@ class Software:
         if image.fails:
             image.activation = Activation.FAILED
             if image.task is not None:
-                image.task.fail(self._wall())
+                image.task.fail(self.wall())
             return
         self._activated(image)
 
@@ -266,22 +267,26 @@ class Software:
         self._drop(_oldest(others, self.options.slots - 2))
         self._settle()
         if image.task is not None:
-            image.task.complete(self._wall())
+            image.task.complete(self.wall())
         self.changed = True
-        self.reset_due |= image.apply is ApplyTime.IMMEDIATE and purpose is Purpose.BMC
+        if purpose is Purpose.HOST:
+            self.host_activated = self.wall()
+        elif image.apply is ApplyTime.IMMEDIATE:
+            self.reset_due = True
 
     def reset(self) -> None:
         """The BMC is reset: the tasks are gone, and what was not activated to the end; the next image runs."""
         self.tasks = Tasks()
         self.reset_due = False
-        self.last_reset = self._wall()
+        self.last_reset = self.wall()
         self._drop(one for one in self.images if not one.stays)
         self._run_next(Purpose.BMC)
         self.changed = True
 
-    def host_started(self) -> None:
-        """The host starts: its next firmware runs."""
-        if self._next.get(Purpose.HOST) != self._running.get(Purpose.HOST):
+    def host_seen(self, on: bool, since: float) -> None:
+        """So the host is, `since` so many seconds after the epoch: its next firmware runs from its next start on."""
+        pending = self._next.get(Purpose.HOST) != self._running.get(Purpose.HOST)
+        if pending and (not on or since > self.host_activated):
             self._run_next(Purpose.HOST)
             self.changed = True
 
@@ -289,7 +294,7 @@ class Software:
         if purpose not in self._next:
             return
         is_new = self._next[purpose] != self._running.get(purpose)
-        if is_new and purpose is Purpose.BMC and self._due(FaultKind.OLD_VERSION):
+        if is_new and purpose is Purpose.BMC and self.due(FaultKind.OLD_VERSION):
             self._next[purpose] = self._running[purpose]
         self._running[purpose] = self._next[purpose]
         others = [one for one in self._of(purpose) if not self.is_running(one)]
@@ -302,7 +307,7 @@ class Software:
         """The images of that purpose that have a slot, the oldest first."""
         return [one for one in self._images.values() if one.manifest.purpose is purpose and one.stays]
 
-    def _due(self, kind: FaultKind) -> Optional[Fault]:
+    def due(self, kind: FaultKind) -> Optional[Fault]:
         fault = self.faults.take(kind)
         self.changed |= fault is not None
         return fault

@@ -10,12 +10,17 @@ is the one that ``commands`` serves by IPMI, so what one protocol changes the ot
 from __future__ import annotations
 
 from vbmcd.redfish.dispatch import Service
+from vbmcd.redfish.managers import managers
+from vbmcd.redfish.openbmc_rest import legacy
 from vbmcd.redfish.root import root
 from vbmcd.redfish.sessions import sessions
 from vbmcd.redfish.systems import systems
 from vbmcd.redfish.table import Router
+from vbmcd.redfish.task_service import task_service
+from vbmcd.redfish.update_service import update_service
+from vbmcd.redfish.upload import uploads
 
-CHAPTERS = (root, sessions, systems)
+CHAPTERS = (root, sessions, systems, managers, update_service, uploads, task_service, legacy)
 """What is served. A new chapter is added here."""
 
 

@@ -47,6 +47,8 @@ SERVICES = {
     "AccountService": "AccountService",
     "SessionService": "SessionService",
     "Registries": "Registries",
+    "UpdateService": "UpdateService",
+    "Tasks": "TaskService",
 }
 """What hangs below the root: property, and the path below it."""
 

@@ -76,7 +76,7 @@ class Endpoint:
         # Where there are more the loop calls again, after the other BMCs have had their turn.
         for _turn in range(DROPPED_IN_A_ROW):
             received = self._sock.receive()
-            if received is None or self._datagram(*received):
+            if received is None or (not self.bmc.away and self._datagram(*received)):
                 return
 
     def _datagram(self, data: bytes, peer: Peer) -> bool:

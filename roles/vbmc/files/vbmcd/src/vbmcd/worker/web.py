@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 import time
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Set
@@ -50,6 +51,10 @@ STALL_SECONDS = 15.0
 """The longest gap in a body."""
 BODY_SECONDS, BODY_RATE = 30.0, 1024
 """A body may take so long, and a second more for each so many bytes."""
+
+
+_RESET = struct.pack("ii", 1, 0)
+"""struct linger: closing resets the connection (socket(7))."""
 
 
 class WebServer:
@@ -112,6 +117,7 @@ class WebEndpoint:
         self._pending: Optional[Set[asyncio.Task[None]]] = None
         assert bmc.instance.redfish is not None
         self._tls = Tls(bmc) if bmc.instance.redfish.tls else None
+        bmc.on_away = self._drop_all
         sock.setblocking(False)
         loop.add_reader(sock.fileno(), self._acceptable)
 
@@ -123,6 +129,9 @@ class WebEndpoint:
         """Take no more connections and end those that there are."""
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
+        self._drop_all()
+
+    def _drop_all(self) -> None:
         for peer in list(self._connections):
             peer.drop()
 
@@ -144,6 +153,11 @@ class WebEndpoint:
             log.warning("no connection can be taken for now: %s", error.strerror)
             self._loop.remove_reader(self._sock.fileno())
             self._loop.call_later(PAUSE_SECONDS, self._resume)
+            return
+        if self.bmc.away:
+            # The kernel has taken the connection already: a reset of it is the nearest to nobody being there.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            sock.close()
             return
         peer = Peer(sock, _host(address[0]), self._loop.time())
         if not self._has_room_for(peer):

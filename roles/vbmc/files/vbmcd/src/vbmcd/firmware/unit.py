@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The firmware of one BMC, alive: ``software`` on the event loop's clock, stored as it changes, and the BMC's reset."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Optional
+
+from vbmcd.background import Background
+from vbmcd.commands.bmc import Bmc
+from vbmcd.firmware.record import RECORD, Kept
+from vbmcd.firmware.software import Software
+from vbmcd.machine.base import Busy
+
+log = logging.getLogger(__name__)
+
+GOING = 0.05
+"""The part of a reset's time that the BMC still answers: who asked for it gets an answer."""
+MOST_GOING = 2.0
+STARTING = 0.2
+"""The part of it, at the end, in which it answers again and says that it is starting."""
+
+
+class Unit:
+    """A part of the Bmc, made when firmware is first asked for. A reset of the BMC ends it, and another goes on."""
+
+    def __init__(self, bmc: Bmc) -> None:
+        self._bmc = bmc
+        self._loop = asyncio.get_running_loop()
+        self._background = Background()
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._resetting: Optional[asyncio.TimerHandle] = None
+        options = bmc.instance.firmware
+        self._software = Software(options, Kept.from_bytes(bmc.kept.get(RECORD, b"")), lambda: secrets.token_hex(4))
+        self._follow()
+
+    def look(self) -> Software:
+        """The software as it is now. Who changes anything calls done() or kept() afterwards."""
+        self._software.advance(self.now)
+        run = self._bmc.history.run
+        self._software.host_seen(run is not None, run or 0.0)
+        self._follow()
+        return self._software
+
+    @property
+    def now(self) -> float:
+        """The clock that the software's times are of."""
+        return self._loop.time()
+
+    def done(self) -> None:
+        """Something was changed that a client need not wait for."""
+        self._follow()
+
+    async def kept(self) -> None:
+        """Something was changed: return when it is stored. Raises Busy when it can't be."""
+        self._follow(store=False)
+        await self._store()
+
+    def stop(self) -> None:
+        """Nothing happens by itself from now on. What is being stored is stored all the same."""
+        for timer in (self._timer, self._resetting):
+            if timer is not None:
+                timer.cancel()
+
+    # --- Inside -----------------------------------------------------------------------------------------------------
+
+    def _follow(self, store: bool = True) -> None:
+        """Do what the software wants, and wake up when it will want something again."""
+        software = self._software
+        if software.reset_due:
+            self.reset_soon()
+        if software.changed and store:
+            self._background.start(self._store_soon())
+        if self._timer is not None:
+            self._timer.cancel()
+        event = software.next_event()
+        self._timer = None if event is None else self._loop.call_at(event, self._wake)
+
+    def _wake(self) -> None:
+        self.look()
+
+    async def _store_soon(self) -> None:
+        try:
+            await self._store()
+        except Busy as error:
+            log.warning("the firmware could not be stored: %s", error)
+
+    async def _store(self) -> None:
+        self._software.changed = False
+        await self._bmc.remember(RECORD, self._software.record().to_bytes())
+
+    def reset_soon(self) -> None:
+        """Reset the BMC, once who asked for it can have got the answer: the next image runs afterwards."""
+        self._software.reset_due = False
+        if self._resetting is None:
+            seconds = self._bmc.instance.firmware.reboot_seconds
+            self._resetting = self._loop.call_later(min(MOST_GOING, GOING * seconds), self._reset)
+
+    def _reset(self) -> None:
+        bmc, seconds = self._bmc, self._bmc.instance.firmware.reboot_seconds
+        self._software.advance(self.now)
+        self._software.reset()
+        # In memory at once: the unit that follows this one begins with it.
+        bmc.kept[RECORD] = self._software.record().to_bytes()
+        self._background.start(self._store_soon())
+        bmc.go_away(seconds * (1 - STARTING), seconds)
+        log.info("the BMC resets", extra={"fields": {"instance": bmc.instance.name, "seconds": f"{seconds:g}"}})

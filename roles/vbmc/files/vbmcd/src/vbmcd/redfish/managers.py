@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The BMC itself (Manager, DSP0268): its firmware, and its reset, by which the machine stays as it is."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Dict
+
+from vbmcd.commands.bmc import Bmc
+from vbmcd.firmware.image import Purpose
+from vbmcd.firmware.software import Refused
+from vbmcd.firmware.unit import Unit
+from vbmcd.redfish.exchange import Request, Response, done
+from vbmcd.redfish.messages import failure
+from vbmcd.redfish.properties import Settable, action_parameter, read_changes
+from vbmcd.redfish.roles import MANAGER as CONFIGURE_MANAGER
+from vbmcd.redfish.root import CHASSIS, MANAGER, ROOT, SYSTEM, collection, link
+from vbmcd.redfish.table import Chapter
+from vbmcd.redfish.update_service import manager_parts
+from vbmcd.redfish.update_ways import INVENTORY
+
+managers = Chapter()
+
+RESET = "Manager.Reset"
+RESET_TYPES = ("GracefulRestart", "ForceRestart")
+_ACTIVE = "Links/ActiveSoftwareImage"
+
+
+@managers.get(f"{ROOT}/Managers")
+async def list_managers(request: Request, bmc: Bmc) -> Response:
+    return collection(f"{ROOT}/Managers", "Manager", "Manager Collection", [MANAGER])
+
+
+@managers.get(MANAGER)
+async def get_manager(request: Request, bmc: Bmc) -> Response:
+    return Response(manager_document(bmc))
+
+
+def manager_document(bmc: Bmc) -> Dict[str, Any]:
+    parts = manager_parts(bmc)
+    links = {
+        "ManagerForServers": [link(SYSTEM)],
+        "ManagerForServers@odata.count": 1,
+        "ManagerForChassis": [link(CHASSIS)],
+        "ManagerForChassis@odata.count": 1,
+        **parts.pop("Links"),
+    }
+    return {
+        "@odata.id": MANAGER,
+        "@odata.type": "#Manager.v1_19_0.Manager",
+        "Id": "1",
+        "Name": "Manager",
+        "ManagerType": "BMC",
+        "Manufacturer": "baremetal.lab",
+        "Model": "vbmcd",
+        "DateTime": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "DateTimeLocalOffset": "+00:00",
+        **parts,
+        "Links": links,
+        "Actions": {
+            f"#{RESET}": {
+                "target": f"{MANAGER}/Actions/{RESET}",
+                "ResetType@Redfish.AllowableValues": list(RESET_TYPES),
+            }
+        },
+    }
+
+
+@managers.post(f"{MANAGER}/Actions/{RESET}", privilege=CONFIGURE_MANAGER)
+async def reset(request: Request, bmc: Bmc) -> Response:
+    """Both ways are the same: the BMC is away for its time, and then the image runs that was activated."""
+    action_parameter(request.body, RESET, "ResetType", RESET_TYPES, default="GracefulRestart")
+    bmc.part(Unit).reset_soon()
+    return done()
+
+
+@managers.patch(MANAGER, privilege=CONFIGURE_MANAGER)
+async def set_manager(request: Request, bmc: Bmc) -> Response:
+    """Links.ActiveSoftwareImage: run another image that is present, for which the BMC resets at once."""
+    settable: Settable = {"Links": {"ActiveSoftwareImage": _image_link}}
+    changes = read_changes(request.body, manager_document(bmc), settable)
+    if _ACTIVE in changes:
+        await _switch(bmc, changes.get(_ACTIVE, ""))
+    return changes.response(manager_document(bmc))
+
+
+def _image_link(path: str, value: Any) -> str:
+    """The id of the image that is linked to."""
+    wanted = value.get("@odata.id") if isinstance(value, dict) else None
+    if not isinstance(wanted, str):
+        raise failure(400, "PropertyValueTypeError", value, "ActiveSoftwareImage", related=f"#/{path}")
+    folder, _slash, name = wanted.rstrip("/").rpartition("/")
+    if folder != INVENTORY:
+        raise failure(400, "PropertyValueFormatError", wanted, "ActiveSoftwareImage", related=f"#/{path}")
+    return name
+
+
+async def _switch(bmc: Bmc, name: str) -> None:
+    unit = bmc.part(Unit)
+    software = unit.look()
+    image = software.find(name)
+    if image is None or image.manifest.purpose is not Purpose.BMC:
+        raise failure(400, "PropertyValueNotInList", f"{INVENTORY}/{name}", "ActiveSoftwareImage")
+    try:
+        software.switch(image)
+    except Refused as refused:
+        raise failure(400, "PropertyValueError", "ActiveSoftwareImage", resolution=str(refused)) from None
+    await unit.kept()

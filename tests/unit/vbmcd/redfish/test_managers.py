@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The BMC's own resource: its firmware, its reset, and the switch to another image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rig.board import until
+from rig.redfish_board import RedfishBoard
+from vbmcd.firmware.image import Manifest, Purpose
+from vbmcd.firmware.options import FirmwareOptions
+from vbmcd.firmware.software import ApplyTime
+from vbmcd.firmware.unit import Unit
+
+MANAGER = "/redfish/v1/Managers/1"
+RESET = f"{MANAGER}/Actions/Manager.Reset"
+INVENTORY = "/redfish/v1/UpdateService/FirmwareInventory"
+
+
+@pytest.fixture
+def board() -> RedfishBoard:
+    one = RedfishBoard()
+    options = FirmwareOptions(activation_seconds=0.02, reboot_seconds=0.2, host_version="b1")
+    one.bmc.instance = replace(one.bmc.instance, firmware=options)
+    return one
+
+
+async def manager(board: RedfishBoard) -> Any:
+    return (await board.get(MANAGER)).json
+
+
+async def back(board: RedfishBoard) -> None:
+    await until(lambda: board.bmc.away)
+    await until(lambda: not board.bmc.away)
+
+
+async def update(board: RedfishBoard, version: str, purpose: Purpose = Purpose.BMC) -> str:
+    """A link to an image that was activated."""
+    unit = board.bmc.part(Unit)
+    image = unit.look().add(Manifest(purpose, version))
+    unit.look().activate(image, unit.now, ApplyTime.ON_RESET)
+    unit.done()
+    await until(lambda: unit.look().activating is None)
+    return f"{INVENTORY}/{image.id}"
+
+
+async def test_after_a_reset_the_activated_image_runs(board: RedfishBoard) -> None:
+    link = await update(board, "2.0.0")
+    before = await manager(board)
+    assert before["FirmwareVersion"] == "1.0.0" and "LastResetTime" not in before
+    assert before["Links"]["SoftwareImages@odata.count"] == 2, "the host's is none of them"
+    assert (await board.web("POST", RESET, {"ResetType": "GracefulRestart"})).status == 200
+    await back(board)
+    after = await manager(board)
+    assert after["FirmwareVersion"] == "2.0.0" and after["LastResetTime"]
+    assert after["Links"]["ActiveSoftwareImage"] == {"@odata.id": link}
+    assert after["Status"]["State"] == "Starting"
+    await until(lambda: not board.bmc.starting)
+    assert (await manager(board))["Status"]["State"] == "Enabled"
+    assert [call for call, _argument in board.machine.calls if call != "is_on"] == []
+
+
+async def test_a_present_image_is_switched_to_and_the_bmc_resets_at_once(board: RedfishBoard) -> None:
+    first = (await manager(board))["Links"]["ActiveSoftwareImage"]
+    await update(board, "2.0.0")
+    await board.web("POST", RESET, {})
+    await back(board)
+    assert (await board.web("PATCH", MANAGER, {"Links": {"ActiveSoftwareImage": first}})).status == 200
+    await back(board)
+    assert (await manager(board))["FirmwareVersion"] == "1.0.0"
+
+
+async def test_to_switch_to_what_runs_is_fine_and_does_nothing(board: RedfishBoard) -> None:
+    link = (await manager(board))["Links"]["ActiveSoftwareImage"]
+    assert (await board.web("PATCH", MANAGER, {"Links": {"ActiveSoftwareImage": link}})).status == 200
+    assert not board.bmc.part(Unit).look().reset_due and not board.bmc.starting
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"@odata.id": f"{INVENTORY}/nothing"}, "PropertyValueNotInList"),
+        ({"@odata.id": "/redfish/v1/Systems/1"}, "PropertyValueFormatError"),
+        ({"@odata.id": 7}, "PropertyValueTypeError"),
+        ("x", "PropertyValueTypeError"),
+        ({}, "PropertyValueTypeError"),
+    ],
+)
+async def test_only_an_image_can_be_switched_to(board: RedfishBoard, value: object, message: str) -> None:
+    answer = await board.web("PATCH", MANAGER, {"Links": {"ActiveSoftwareImage": value}})
+    assert (answer.status, answer.messages) == (400, [message])
+
+
+async def test_the_hosts_firmware_is_none_of_the_bmcs(board: RedfishBoard) -> None:
+    host = await update(board, "b2", Purpose.HOST)
+    answer = await board.web("PATCH", MANAGER, {"Links": {"ActiveSoftwareImage": {"@odata.id": host}}})
+    assert answer.messages == ["PropertyValueNotInList"]
+
+
+async def test_a_switch_that_cannot_be_stored_is_refused(board: RedfishBoard) -> None:
+    link = await update(board, "2.0.0")
+    board.full = True
+    assert (await board.web("PATCH", MANAGER, {"Links": {"ActiveSoftwareImage": {"@odata.id": link}}})).status == 503
+    board.bmc.stop()
+
+
+async def test_a_reset_of_another_kind_is_none(board: RedfishBoard) -> None:
+    assert (await board.web("POST", RESET, {"ResetType": "On"})).messages == ["ActionParameterValueNotInList"]
