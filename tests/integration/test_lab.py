@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -187,23 +188,41 @@ def look_at_page(lab: Lab, folder: Path) -> tuple[list[list[str]], list[list[str
         return browser.evaluate(words % ".card"), browser.evaluate(words % "tbody tr")
 
 
+def arrows(lab: Lab) -> list[tuple[str, str]]:
+    """What depends on what in /root/lab.svg, by the words that are drawn."""
+    assert '"hv/labtest-1" -> "hv/labtest-2"' in lab.sandbox.run("cat", "/root/lab.dot").stdout
+    space = {"svg": "http://www.w3.org/2000/svg"}
+    drawn = ElementTree.fromstring(lab.sandbox.run("cat", "/root/lab.svg").stdout)
+    labels = {
+        group.findtext("svg:title", namespaces=space): group.findtext("svg:text", namespaces=space)
+        for group in drawn.iterfind(".//svg:g[@class='node']", space)
+    }
+    edges = [group.findtext("svg:title", "", space) for group in drawn.iterfind(".//svg:g[@class='edge']", space)]
+    return [tuple(str(labels[end]).split()[0] for end in edge.split("->")) for edge in edges]
+
+
 def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab, tmp_path: Path) -> None:
-    first = lab.play("bring_up")
+    own = deepcopy(INVENTORY)
+    own["nodes"]["hosts"]["labtest-1"] = {"lab_depends_on": ["labtest-2"]}
+    del own["nodes"]["vars"]["lab_hypervisor"]
+    first = lab.play("bring_up", inventory=own)
     assert changes(first).keys() == {"hv"}
     assert lab.status("labtest-2") == ["labtest-2", "hv", "labtest-2", f"127.0.0.1:{BMC_PORT}", "off"]
 
     lab.power(BMC_PORT, "on")
     eventually(lambda: lab.virsh("domstate", "labtest-2") == "running", what="the BMC starts its domain")
     assert lab.status("labtest-2")[-1] == "on"
-    assert changes(lab.play("status", "-e", "lab_status_page=/root/lab.html")) == {"hv": 0}
+    pictures = ("-e", "lab_status_page=/root/lab.html", "-e", "lab_status_graph=/root/lab.dot")
+    assert changes(lab.play("status", *pictures, inventory=own)) == {"hv": 0}
+    assert arrows(lab) == [("labtest-1", "labtest-2")]
     [card], rows = look_at_page(lab, tmp_path)
     assert card[:2] == ["hv", "ok"]
     assert rows[0][1::2][:2] == ["off", "hv"]
     assert rows[1][:5] == ["labtest-2", "on", f"127.0.0.1:{BMC_PORT}", "hv", "running"]
 
-    again = lab.play("bring_up")
+    again = lab.play("bring_up", inventory=own)
     assert changes(again) == {"hv": 0}
-    assert changes(lab.play("bring_up", "--check")) == {"hv": 0}
+    assert changes(lab.play("bring_up", "--check", inventory=own)) == {"hv": 0}
     assert lab.virsh("domstate", "labtest-2") == "running"
 
     another = "<domain type='qemu'><name>another</name><memory>16384</memory><os><type>hvm</type></os></domain>"
