@@ -13,34 +13,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import Node, collisions, ratio
-from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import next_homes, place
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import place
 from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import Domain, Hypervisor, Place, Wanted
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_record import (
+    Record,
+    is_certain,
+    newest_of,
+    next_homes,
+    next_record,
+)
 
 DEFAULT_POOL = "lab"
 """The default of the role hypervisor's hypervisor_pool_name."""
 
 Variables = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Record:
-    """Which hypervisors may have which domain, as every hypervisor keeps it. The highest number is the newest."""
-
-    number: int
-    homes: Mapping[str, List[str]]
-
-    @classmethod
-    def of(cls, document: Any) -> Optional[Record]:
-        """None where there is none, or where it is not understood."""
-        if not isinstance(document, Mapping):
-            return None
-        number, homes = document.get("number"), document.get("homes")
-        if not isinstance(number, int) or not isinstance(homes, Mapping):
-            return None
-        return cls(number, {str(name): [str(one) for one in found] for name, found in homes.items()})
-
-    def document(self) -> Dict[str, Any]:
-        return {"number": self.number, "homes": dict(self.homes)}
 
 
 @dataclass(frozen=True)
@@ -121,17 +107,20 @@ def make_plan(
     heard = {one.name for one in answering}
     away = {name: _reason(surveys.get(name) or {}) for name in hypervisors if name not in heard}
     records = {one.name: Record.of(surveys[one.name].get("record")) for one in answering}
-    newest = max((one for one in records.values() if one), key=lambda one: one.number, default=None)
+    newest = newest_of(records)
     homes = newest.homes if newest else None
+    certain = is_certain(newest, records)
     wanted = [_wanted(node) for node in nodes]
     run = _Limit(nodes, hypervisors, play_hosts)
-    places = run.restrict(place(owner, answering, away, wanted, homes, anew))
+    places = run.restrict(place(owner, answering, away, wanted, homes, anew, certain))
     selected = [_settled(node, places[node.name], hypervisors) for node in nodes if run.is_about(node, places)]
     making = {node.name: places[node.name] for node in selected}
-    noted = next_homes(owner, answering, away, wanted, making, homes)
-    seen = [name for name in records if surveys[name].get("domains") is not None]
-    record, stale = _record(noted, newest, records)
     moves = _moves(selected, places)
+    # What those know who are too few is written down nowhere: it would pass for the newest.
+    writing = certain or not away
+    seen = [name for name in records if writing and surveys[name].get("domains") is not None]
+    noted = next_homes(owner, answering, away, wanted, making, homes)
+    record = next_record(newest, noted, hypervisors) if writing else None
     failures = list(run.failures(nodes, places, answering))
     return Plan(
         nodes=selected,
@@ -145,8 +134,8 @@ def make_plan(
         failed=_by_host(failures),
         problems=list(collisions(selected)),
         record=record,
-        record_on=[name for name in stale if name in seen],
-        record_after=_without(record, moves) if moves else None,
+        record_on=[name for name in seen if records[name] != record],
+        record_after=record.without(_old(moves)) if record and moves else None,
         noted_on=seen,
     )
 
@@ -205,6 +194,11 @@ def _moves(selected: Sequence[Node], places: Mapping[str, Place]) -> Dict[str, L
     return moves
 
 
+def _old(moves: Mapping[str, Sequence[Node]]) -> Dict[str, List[str]]:
+    """The same with the names of domains."""
+    return {name: [node.domain["name"] for node in nodes] for name, nodes in moves.items()}
+
+
 def _by_host(failures: Sequence[Tuple[Node, str, str]]) -> Dict[str, List[str]]:
     told: Dict[str, List[str]] = {}
     for _node, problem, host in failures:
@@ -218,23 +212,6 @@ def _left(owner: str, answering: Sequence[Hypervisor], nodes: Sequence[Node]) ->
         one.name: [domain.name for domain in one.domains if domain.owner == owner and domain.name not in meant]
         for one in answering
     }
-
-
-def _record(
-    homes: Dict[str, List[str]], newest: Optional[Record], records: Mapping[str, Optional[Record]]
-) -> Tuple[Record, List[str]]:
-    """The record to be, and the hypervisors that have another."""
-    record = newest if newest and newest.homes == homes else Record(newest.number + 1 if newest else 1, homes)
-    return record, [name for name, found in records.items() if found != record]
-
-
-def _without(record: Record, moves: Mapping[str, Sequence[Node]]) -> Record:
-    """The record once the old copies are gone."""
-    homes = dict(record.homes)
-    for name, nodes in moves.items():
-        for node in nodes:
-            homes[node.domain["name"]] = [one for one in homes[node.domain["name"]] if one != name]
-    return Record(record.number + 1, homes)
 
 
 class _Limit:

@@ -14,7 +14,7 @@ Called by ``lab_plan``. Pure. Four promises rule everything here:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_load import Loads, Unplaced
 from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import (
@@ -34,14 +34,16 @@ def place(
     wanted: Sequence[Wanted],
     homes: Optional[Homes] = None,
     anew: bool = True,
+    certain: bool = True,
 ) -> Dict[str, Place]:
     """Node name to its place, for all of `wanted`, whose names and domains are unique.
 
     `owner`: the lab's label. `away`: hypervisors that do not answer, and why, if that is known. `homes` None: nobody
-    knows of an earlier run. `anew` False: nodes that are nowhere stay so.
+    knows of an earlier run. `anew` False: nodes that are nowhere stay so. `certain` False: after the run that `homes`
+    is of, another may have seen only those that are away now (``placement_record.is_certain``).
     """
     by_name = {hypervisor.name: hypervisor for hypervisor in answering}
-    survey = _Survey(owner, by_name, dict(sorted(away.items())), homes)
+    survey = _Survey(owner, by_name, dict(sorted(away.items())), homes, certain)
     places: Dict[str, Place] = {}
     waiting: List[Unplaced] = []
     for parts in _machines(wanted) if anew else [(node,) for node in wanted]:
@@ -72,38 +74,6 @@ def _machines(wanted: Sequence[Wanted]) -> List[Tuple[Wanted, ...]]:
     return [tuple(sorted(nodes, key=lambda node: node.name)) for nodes in parts.values()]
 
 
-def next_homes(
-    owner: str,
-    answering: Sequence[Hypervisor],
-    away: Iterable[str],
-    wanted: Sequence[Wanted],
-    places: Mapping[str, Place],
-    homes: Optional[Homes] = None,
-) -> Dict[str, List[str]]:
-    """What is to be written down before anything is changed, so that no later run can miss a machine.
-
-    `places`: of the nodes that are to be made now. A domain may be where it was found, where it is to be, and on
-    hypervisors that do not answer if it was there before. One that is nowhere now, but in the inventory, keeps its
-    home, where its disks may be.
-    """
-    result: Dict[str, Set[str]] = {}
-    for hypervisor in answering:
-        for domain in hypervisor.domains:
-            if domain.owner == owner:
-                result.setdefault(domain.name, set()).add(hypervisor.name)
-    for name, before in (homes or {}).items():
-        lost = set(before) & set(away)
-        if lost:
-            result.setdefault(name, set()).update(lost)
-    for node in wanted:
-        planned = places[node.name].hypervisor if node.name in places and not node.absent else None
-        if planned:
-            result.setdefault(node.domain, set()).add(planned)
-        elif node.domain not in result and (homes or {}).get(node.domain):
-            result[node.domain] = set((homes or {})[node.domain])
-    return {name: sorted(result[name]) for name in sorted(result)}
-
-
 @dataclass(frozen=True)
 class _Survey:
     """What is known of where the lab's machines are."""
@@ -112,6 +82,7 @@ class _Survey:
     answering: Mapping[str, Hypervisor]
     away: Mapping[str, str]
     homes: Optional[Homes]
+    certain: bool
 
     def having(self, domain: str) -> Dict[str, Domain]:
         """The hypervisors that have this domain of the lab, by name."""
@@ -168,6 +139,8 @@ class _Survey:
             lost = self._recorded(node) if copies or node.absent else self._may_have(node)
             if lost:
                 return self._out_of_sight(node, lost)
+            if self.away and not self.certain and not node.absent:
+                return Place(home=next(iter(copies), None), problem=self._uncertain(node))
         return Place(target, old=tuple(name for name in copies if name != target))
 
     def found(self, node: Wanted) -> Optional[Place]:
@@ -206,6 +179,14 @@ class _Survey:
             "is made anew elsewhere"
         )
         return Place(home=lost[0] if self._recorded(node) else None, problem=problem)
+
+    def _uncertain(self, node: Wanted) -> str:
+        names = tuple(self.away)
+        return (
+            f"node '{node.name}' may have been made on {listed(names)} meanwhile, which does not answer"
+            f"{self._reasons(names)}, in a run that found the others away; those that answer are too few to tell. "
+            "Bring it back, or if it is gone for good, take it out of the group hypervisors"
+        )
 
     def _reasons(self, names: Sequence[str]) -> str:
         """Why hypervisors do not answer, in brackets; empty where that is not known."""

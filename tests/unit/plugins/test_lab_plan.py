@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import read_lab
-from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_plan import Plan, Record, make_plan
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_plan import Plan, make_plan
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_record import Record
 
 HOSTS: dict[str, dict[str, Any]] = {"hv1": {}, "hv2": {}}
 
@@ -98,7 +99,7 @@ def test_a_limit_changes_no_placement() -> None:
 
 
 def test_nodes_of_a_hypervisor_that_does_not_answer_fail_and_the_others_come_up() -> None:
-    record = {"number": 3, "homes": {"a": ["hv1"], "b": ["hv2"]}}
+    record = {"number": 3, "homes": {"a": ["hv1"], "b": ["hv2"]}, "members": ["hv1", "hv2"]}
     plan = planned({"a": {}, "b": {}, "new": {"lab_hypervisor": "hv1"}}, {"hv1": survey("a", record=record)})
     assert where(plan) == {"a": "hv1", "new": "hv1"}
     assert list(plan.failed) == ["b"]
@@ -171,7 +172,7 @@ def test_a_port_that_two_nodes_of_a_hypervisor_want_is_found_once_they_are_place
 
 def test_a_record_is_written_where_it_is_not_and_nowhere_when_nothing_is_new() -> None:
     first = planned({"a": {}, "b": {}}, BOTH)
-    assert first.record == Record(1, {"a": ["hv1"], "b": ["hv2"]})
+    assert first.record == Record(1, {"a": ["hv1"], "b": ["hv2"]}, ["hv1", "hv2"])
     assert first.record_on == ["hv1", "hv2"]
     document = first.record.document()
     again = {"hv1": survey("a", record=document), "hv2": survey("b", record=document)}

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import next_homes, place
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement import place
 from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import Domain, Hypervisor, Place, Wanted
+from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_record import next_homes
 
 LAB = "rack"
 
