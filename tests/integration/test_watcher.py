@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,25 +196,57 @@ def test_what_happens_while_the_daemon_is_away_is_made_up_for(rig: Libvirtd, vbm
     assert state(rig, "away-d") == "paused"
 
 
-def test_libvirtd_killed_during_a_propagation_is_made_up_for(rig: Libvirtd, vbmcd: Vbmcd) -> None:
-    others = [f"lost-{number}" for number in range(4)]
+def test_libvirtd_killed_before_anything_followed_is_made_up_for(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "first-a", "first-b")
+    declare(rig, "first-a", "first-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "first-a")
+    becomes(rig, "running", "first-b")
+    for command, wanted in (("suspend", "paused"), ("destroy", "shut off")):
+        pid = watcher(vbmcd)["pid"]
+        assert isinstance(pid, int)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            rig.virsh(command, "first-a")
+            rig.kill()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        rig.start()
+        becomes(rig, wanted, "first-a", "first-b")
+
+
+def test_libvirtd_killed_when_the_first_has_followed_is_made_up_for(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    others = [f"lost-{number}" for number in range(8)]
     make(rig, "lost-a", *others)
     declare(rig, "lost-a", *others)
     follow(vbmcd, rig)
     rig.virsh("start", "lost-a")
     becomes(rig, "running", *others)
-    connection = libvirt.open(rig.uri)
-    connection.lookupByName("lost-a").suspend()
-    rig.kill()
-    connection.close()
+    for command, told, wanted in (("suspend", "Suspended", "paused"), ("destroy", "Stopped", "shut off")):
+        kill_after(rig, "lost-a", command, rf"'lost-\d': {told}")
+        becomes(rig, wanted, "lost-a", *others)
+
+
+def kill_after(rig: Libvirtd, master: str, command: str, event: str) -> None:
+    """Do that with `master`, kill libvirtd as soon as it tells of `event` (an expression), and start it anew."""
+    listener = ["stdbuf", "--output=L", "virsh", "--connect", rig.uri, "event", "--event", "lifecycle", "--loop"]
+    with subprocess.Popen(listener, stdout=subprocess.PIPE, text=True) as events:
+        try:
+            lines = events.stdout
+            assert lines is not None
+
+            def listens() -> bool:
+                rig.define(tiny_domain("witness"))
+                rig.remove("witness")
+                return bool(select.select([lines], [], [], 0.1)[0])
+
+            eventually(listens, 10, "virsh tells of events")
+            rig.virsh(command, master)
+            assert next((line for line in lines if re.search(event, line)), None)
+            rig.kill()
+        finally:
+            events.kill()
     rig.start()
-    becomes(rig, "paused", "lost-a", *others)
-    connection = libvirt.open(rig.uri)
-    connection.lookupByName("lost-a").destroy()
-    rig.kill()
-    connection.close()
-    rig.start()
-    becomes(rig, "shut off", "lost-a", *others)
 
 
 def test_dependencies_declared_while_running_are_followed_from_then_on(rig: Libvirtd, vbmcd: Vbmcd) -> None:
