@@ -124,6 +124,73 @@ options:
           - As O(cipher_suites), of this instance.
         type: list
         elements: int
+      firmware:
+        description:
+          - As O(firmware), of this instance.
+        type: dict
+        suboptions:
+          version:
+            description:
+              - As O(firmware.version).
+            type: str
+          machine:
+            description:
+              - As O(firmware.machine).
+            type: str
+          host_version:
+            description:
+              - As O(firmware.host_version).
+            type: str
+          dialect:
+            description:
+              - As O(firmware.dialect).
+            type: str
+            choices: [openbmc-2023, openbmc-2025, openbmc-legacy]
+          slots:
+            description:
+              - As O(firmware.slots).
+            type: int
+          activation_seconds:
+            description:
+              - As O(firmware.activation_seconds).
+            type: float
+          reboot_seconds:
+            description:
+              - As O(firmware.reboot_seconds).
+            type: float
+          upload_rate:
+            description:
+              - As O(firmware.upload_rate).
+            type: int
+          max_image_bytes:
+            description:
+              - As O(firmware.max_image_bytes).
+            type: int
+          simple_update:
+            description:
+              - As O(firmware.simple_update).
+            type: bool
+          faults:
+            description:
+              - As O(firmware.faults).
+            type: list
+            elements: dict
+            suboptions:
+              kind:
+                description:
+                  - As O(firmware.faults[].kind).
+                type: str
+                required: true
+                choices: [busy, stall, cut, exception, wrong-machine, slow, old-version]
+              count:
+                description:
+                  - As O(firmware.faults[].count).
+                type: int
+                default: 1
+              seconds:
+                description:
+                  - As O(firmware.faults[].seconds).
+                type: float
       owner:
         description:
           - As O(owner), of this instance.
@@ -218,6 +285,76 @@ options:
       - A new instance takes V([3, 17]).
     type: list
     elements: int
+  firmware:
+    description:
+      - The firmware that the BMC has for others to update over Redfish, and what goes wrong by plan when they do.
+      - >-
+        What is left out stays as it is. See docs/redfish.md, 'Rehearse a firmware roll-out', for what each of it does,
+        and for what a new instance takes.
+    type: dict
+    suboptions:
+      version:
+        description:
+          - The version that runs at first. What is activated later stays until this option names another one.
+        type: str
+      machine:
+        description:
+          - The C(MachineName) that an image has to be for.
+        type: str
+      host_version:
+        description:
+          - The version of the host's firmware (BIOS) at first. Empty for a host without any that can be updated.
+        type: str
+      dialect:
+        description:
+          - Whose ways of updating are spoken, OpenBMC's of 2023, of 2025, or its REST service of before.
+        type: str
+        choices: [openbmc-2023, openbmc-2025, openbmc-legacy]
+      slots:
+        description:
+          - How many images are kept over a reset of the BMC, the running one included.
+        type: int
+      activation_seconds:
+        description:
+          - How long it takes to activate an image.
+        type: float
+      reboot_seconds:
+        description:
+          - How long a reset of the BMC takes. For the most part of it the BMC answers neither protocol.
+        type: float
+      upload_rate:
+        description:
+          - How many bytes a second of an upload are read. V(0) for as many as come.
+        type: int
+      max_image_bytes:
+        description:
+          - The largest upload that is taken, in bytes; the whole request counts.
+        type: int
+      simple_update:
+        description:
+          - Whether there is C(UpdateService.SimpleUpdate). By default it is up to the dialect.
+        type: bool
+      faults:
+        description:
+          - The plan of faults, all of it. An empty list ends it.
+        type: list
+        elements: dict
+        suboptions:
+          kind:
+            description:
+              - What goes wrong.
+            type: str
+            required: true
+            choices: [busy, stall, cut, exception, wrong-machine, slow, old-version]
+          count:
+            description:
+              - How often it does, from the first occasion on. V(0) for always.
+            type: int
+            default: 1
+          seconds:
+            description:
+              - How long a V(stall) lasts, or how much longer a V(slow) activation takes.
+            type: float
   owner:
     description:
       - A label that says whose the instance is, such as the name of a lab; see O(purge).
@@ -260,6 +397,18 @@ EXAMPLES = r"""
       - name: monitor
         password: "{{ monitor_password }}"
         privilege: user
+
+- name: A BMC whose first firmware update is refused and lands all the same, and whose second activation fails
+  baremetal.lab.vbmc:
+    name: node-01
+    firmware:
+      dialect: openbmc-2023
+      version: 2.14.0
+      machine: romulus
+      faults:
+        - kind: busy
+        - kind: exception
+    state: started
 
 - name: Two BMCs in one task, of which one is to go
   baremetal.lab.vbmc:
@@ -348,6 +497,30 @@ USER_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "privilege": {"type": "str", "choices": PRIVILEGES, "default": "administrator"},
 }
 
+FAULT_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "kind": {
+        "type": "str",
+        "required": True,
+        "choices": ["busy", "stall", "cut", "exception", "wrong-machine", "slow", "old-version"],
+    },
+    "count": {"type": "int", "default": 1},
+    "seconds": {"type": "float"},
+}
+
+FIRMWARE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "version": {"type": "str"},
+    "machine": {"type": "str"},
+    "host_version": {"type": "str"},
+    "dialect": {"type": "str", "choices": ["openbmc-2023", "openbmc-2025", "openbmc-legacy"]},
+    "slots": {"type": "int"},
+    "activation_seconds": {"type": "float"},
+    "reboot_seconds": {"type": "float"},
+    "upload_rate": {"type": "int"},
+    "max_image_bytes": {"type": "int"},
+    "simple_update": {"type": "bool"},
+    "faults": {"type": "list", "elements": "dict", "options": FAULT_ARGUMENTS},
+}
+
 INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "domain": {"type": "str"},
     "username": {"type": "str"},
@@ -361,6 +534,7 @@ INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "libvirt_sasl_password": {"type": "str", "no_log": True},
     "kg": {"type": "str", "no_log": True},
     "cipher_suites": {"type": "list", "elements": "int"},
+    "firmware": {"type": "dict", "options": FIRMWARE_ARGUMENTS},
     "owner": {"type": "str"},
 }
 

@@ -124,6 +124,9 @@ instances:
       type: list
       elements: int
       sample: [3, 17]
+    firmware:
+      description: The firmware that it comes with and the planned faults, as the option of M(baremetal.lab.vbmc).
+      type: dict
     owner:
       description: The label that says whose it is.
       type: str

@@ -102,6 +102,15 @@ def test_no_secret_is_on_the_command_line_or_in_the_result(host: Host) -> None:
     assert [secret for secret in secrets if secret in f"{host.arguments}{result}"] == []
 
 
+def test_firmware_goes_to_the_daemon_as_it_is_given(host: Host) -> None:
+    firmware = {"version": "2.0", "dialect": "openbmc-2023", "faults": [{"kind": "busy"}]}
+    host.run(instances=[{"name": "a"}, {"name": "b", "firmware": {"slots": 3}}], firmware=firmware)
+    first, second = ({key: value for key, value in one["firmware"].items() if value is not None} for one in host.asked)
+    assert first == {**firmware, "faults": [{"kind": "busy", "count": 1, "seconds": None}]}
+    assert second == {"slots": 3}
+    assert "one of: busy" in host.run(name="a", firmware={"faults": [{"kind": "fire"}]})["msg"]
+
+
 def test_purging_needs_an_owner_and_can_be_of_all_that_it_has(host: Host) -> None:
     assert "owner" in host.run(instances=[], purge=True)["msg"]
     host.run(instances=[], purge=True, owner="rack-7")

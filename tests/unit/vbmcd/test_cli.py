@@ -154,6 +154,28 @@ def test_two_sources_of_a_password_are_wrong_usage(vbmc: Vbmc) -> None:
     assert vbmc("add", "a", "--password", "x", "--password-file", "y").code == 2
 
 
+def test_add_takes_options_of_the_firmware(vbmc: Vbmc) -> None:
+    given = ["version=2.10", "slots=3", "simple_update=yes", "faults=[{kind: busy, count: 2}, {kind: slow, count: 0}]"]
+    assert vbmc("add", "x", *(word for one in given for word in ("--firmware", one))).code == 0
+    firmware = vbmc.daemon.instances["x"].firmware
+    assert (firmware.version, firmware.slots, firmware.simple_update, len(firmware.faults)) == ("2.10", 3, True, 2)
+    assert "2.10 for vbmcd, openbmc-2025, faults: busy (2 times), slow (always)" in vbmc("show", "x").out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("version", "such as version=2.1.0"),
+        ("slots=[", "no YAML"),
+        ("slots=0", "not a whole number from 1 to 16"),
+        ("sluts=1", "did you mean 'slots'?"),
+    ],
+)
+def test_a_wrong_option_of_the_firmware_is_named(vbmc: Vbmc, given: str, said: str) -> None:
+    done = vbmc("add", "x", "--firmware", given)
+    assert done.code != 0 and said in done.err
+
+
 def test_adding_what_exists_is_refused(vbmc: Vbmc) -> None:
     done = vbmc("add", "one")
     assert (done.code, done.out) == (1, "")

@@ -9,6 +9,7 @@ import argparse
 from typing import Any, Dict, List
 
 from vbmcd.cli.base import VbmcCommand
+from vbmcd.cli.firmware import option
 from vbmcd.cli.passwords import PASSWORD_VARIABLE, add_password_options, password_from
 from vbmcd.config import (
     DEFAULT_ADDRESS,
@@ -59,6 +60,14 @@ class Add(VbmcCommand):
         parser.add_argument("--redfish-http", action="store_true", help="serve Redfish by HTTP, in the clear")
         parser.add_argument("--redfish-certificate", metavar="FILE", help="certificate; default: one is made")
         parser.add_argument("--redfish-key", metavar="FILE", help="the certificate's key, where it is another file")
+        parser.add_argument(
+            "--firmware",
+            type=option,
+            action="append",
+            default=[],
+            metavar="OPTION=VALUE",
+            help="how its firmware is to be, such as version=2.1.0 or dialect=openbmc-2023; the value is YAML",
+        )
         parser.add_argument("--owner", metavar="LABEL", help="label that vbmc apply --purge can be limited to")
         return parser
 
@@ -100,6 +109,7 @@ def _spec(options: argparse.Namespace) -> Dict[str, Any]:
         "kg": password_from(options.kg, options.kg_file),
         "cipher_suites": options.cipher_suites,
         "redfish": redfish or None,
+        "firmware": dict(options.firmware) or None,
         "owner": options.owner,
     }
     return {key: value for key, value in given.items() if value is not None}

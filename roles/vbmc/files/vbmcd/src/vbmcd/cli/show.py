@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Tuple
 
+from vbmcd.cli import firmware
 from vbmcd.cli.base import VbmcLister
 
 Table = Tuple[Tuple[str, ...], Iterable[Tuple[Any, ...]]]
@@ -82,7 +83,12 @@ def _redfish(redfish: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-_SHOWN: Mapping[str, Callable[[Any], str]] = {"users": _users, "cipher_suites": _numbers, "redfish": _redfish}
+_SHOWN: Mapping[str, Callable[[Any], str]] = {
+    "users": _users,
+    "cipher_suites": _numbers,
+    "redfish": _redfish,
+    "firmware": firmware.shown,
+}
 """What a table has no room for as it is."""
 
 
