@@ -9,7 +9,16 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-from vbmcd.machine.base import Action, BootOverride, MachineError, PowerObserver, Statistics
+from vbmcd.machine.base import (
+    Action,
+    BootOverride,
+    Disk,
+    Hardware,
+    MachineError,
+    NetworkInterface,
+    PowerObserver,
+    Statistics,
+)
 
 BREAK = b"<break>"
 """What a scripted console notes of one."""
@@ -49,6 +58,17 @@ class ScriptedMachine:
         """What system_uuid() waits for."""
         self.load = Statistics()
         """What statistics() answers."""
+        self.parts = Hardware(
+            processors=4,
+            cores=2,
+            architecture="x86_64",
+            memory=2 << 30,
+            disks=(Disk("vda", "disk", "virtio", 10 << 30, "d15c"), Disk("sda", "cdrom", "sata", None, loaded=False)),
+            interfaces=(NetworkInterface("52:54:00:00:00:07", "virtio", up=True),),
+            boot_order=("52:54:00:00:00:07", "vda"),
+            console=True,
+        )
+        """What hardware() answers."""
         self.observer: PowerObserver | None = None
         self.host = "a host's run"
         """What host_run() answers."""
@@ -92,6 +112,11 @@ class ScriptedMachine:
     async def statistics(self) -> Statistics:
         self._note("statistics")
         return self.load
+
+    async def hardware(self) -> Hardware:
+        if self.fails is not None:
+            raise self.fails
+        return self.parts
 
     def observe(self, observer: PowerObserver) -> None:
         self.observer = observer

@@ -62,6 +62,52 @@ class Statistics:
     """Bytes a second, over all disks and all interfaces."""
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A disk or a drive of a machine."""
+
+    name: str
+    """Its name on the machine's bus, such as vda."""
+    device: str
+    """disk, lun, cdrom or floppy."""
+    bus: str
+    capacity: Optional[int]
+    """Bytes; None where there is nothing in it, or it is not known."""
+    serial: str = ""
+    loaded: bool = True
+    """Whether there is a medium in it."""
+
+
+@dataclass(frozen=True)
+class NetworkInterface:
+    """A network interface of a machine."""
+
+    mac: str
+    model: str
+    up: bool
+    mtu: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a machine is made of."""
+
+    processors: int = 1
+    """Threads, as a system counts them."""
+    cores: int = 1
+    processor_model: str = ""
+    architecture: str = ""
+    memory: int = 0
+    """Bytes."""
+    disks: Tuple[Disk, ...] = ()
+    interfaces: Tuple[NetworkInterface, ...] = ()
+    efi: bool = False
+    boot_order: Tuple[str, ...] = ()
+    """Names of disks and MAC addresses of interfaces, first to boot first; or libvirt's words for kinds of them."""
+    console: bool = False
+    """Whether it has a serial console."""
+
+
 class Power(NamedTuple):
     """Whether a machine has power, and in which of its runs."""
 
@@ -168,6 +214,9 @@ class Machine(Protocol):
 
     async def statistics(self) -> Statistics:
         """How busy the machine is; kept for a second, however many ask. Nothing is known of one that is off."""
+
+    async def hardware(self) -> Hardware:
+        """What the machine is made of; kept until it may have changed."""
 
     def observe(self, observer: PowerObserver) -> None:
         """Have `observer` told of the machine's power. One observer, for as long as the machine is there."""

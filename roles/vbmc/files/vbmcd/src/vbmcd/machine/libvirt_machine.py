@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from functools import cache, partial
 from pathlib import Path
 from typing import Callable, Optional, Tuple
 
 from vbmcd.machine import libvirt_actions as actions
-from vbmcd.machine.base import Action, BootOverride, Busy, GroupFailed, Power, PowerObserver, Statistics
+from vbmcd.machine.base import Action, BootOverride, Busy, GroupFailed, Hardware, Power, PowerObserver, Statistics
 from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_console import LibvirtConsole
+from vbmcd.machine.libvirt_hardware import read_hardware
 from vbmcd.machine.libvirt_link import LibvirtLink
 from vbmcd.machine.libvirt_statistics import Meter, read_counters
 
 PROMPT = 0.25
 """Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself. FreeIPMI
 sends again after 0.4 s, and takes no answer to what it sent before."""
+
+HARDWARE_SECONDS = 5.0
+"""How long it is believed what a domain is made of: not every change of that is an event of its life."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -49,6 +54,7 @@ class LibvirtMachine:
         "_acting",
         "_action",
         "_faulty",
+        "_hardware",
         "_joining",
         "_link",
         "_meter",
@@ -78,6 +84,8 @@ class LibvirtMachine:
         self._joining = False
         """Whether the domain was seen to start, and not yet everything that it requires."""
         self._meter: Optional[Meter] = None
+        self._hardware: Tuple[int, float, Optional[Hardware]] = (-1, 0.0, None)
+        """As of which version and when."""
         self._observer: Optional[PowerObserver] = None
         link.watch(name, self)
 
@@ -158,6 +166,15 @@ class LibvirtMachine:
         if self._meter is None:
             self._meter = Meter(partial(self._link.call, self._name, read_counters, self._name))
         return await self._meter.read()
+
+    async def hardware(self) -> Hardware:
+        version, now = self.version, time.monotonic()
+        read_at, at, known = self._hardware
+        if known is not None and read_at == version and now - at < HARDWARE_SECONDS:
+            return known
+        found = await self._link.call(self._name, read_hardware, self._name)
+        self._hardware = (version, now, found)
+        return found
 
     async def _act(self, what: str, planned: Callable[..., actions.Plan], *wanted: object) -> actions.Plan:
         """Read and decide what comes of `wanted`, then do it. One at a time."""

@@ -9,9 +9,14 @@ is the one that ``commands`` serves by IPMI, so what one protocol changes the ot
 
 from __future__ import annotations
 
+from vbmcd.redfish.accounts import accounts
+from vbmcd.redfish.chassis import chassis
 from vbmcd.redfish.dispatch import Service
+from vbmcd.redfish.hardware import hardware
+from vbmcd.redfish.logs import logs
 from vbmcd.redfish.managers import managers
 from vbmcd.redfish.openbmc_rest import legacy
+from vbmcd.redfish.registries import registries
 from vbmcd.redfish.root import root
 from vbmcd.redfish.sessions import sessions
 from vbmcd.redfish.systems import systems
@@ -20,7 +25,21 @@ from vbmcd.redfish.task_service import task_service
 from vbmcd.redfish.update_service import update_service
 from vbmcd.redfish.upload import uploads
 
-CHAPTERS = (root, sessions, systems, managers, update_service, uploads, task_service, legacy)
+CHAPTERS = (
+    root,
+    registries,
+    sessions,
+    accounts,
+    systems,
+    hardware,
+    chassis,
+    managers,
+    logs,
+    update_service,
+    uploads,
+    task_service,
+    legacy,
+)
 """What is served. A new chapter is added here."""
 
 

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Dict, Optional
 
 from vbmcd.commands.bmc import Bmc
@@ -23,6 +23,7 @@ from vbmcd.config import User
 from vbmcd.redfish.exchange import Login, Request
 from vbmcd.redfish.messages import Failure, failure
 from vbmcd.redfish.roles import LOGIN, privileges_of
+from vbmcd.redfish.settings import Settings
 from vbmcd.rmcp.logins import FORGET_SECONDS, Failures
 
 MAX_SESSIONS = 64
@@ -41,7 +42,7 @@ class WebSession:
 
     id: str
     user: str
-    password: str
+    password: str = field(repr=False)
     """As it was at the login: another password ends it."""
     source: str
     created: float
@@ -58,7 +59,10 @@ class Access:
         self._clock = clock
         self._by_digest: Dict[bytes, WebSession] = {}
         self.failures = Failures()
-        self.timeout = DEFAULT_TIMEOUT
+
+    @property
+    def timeout(self) -> int:
+        return self._bmc.part(Settings).number("SessionTimeout", DEFAULT_TIMEOUT)
 
     @property
     def sessions(self) -> Dict[str, WebSession]:
@@ -132,7 +136,7 @@ class Access:
             self.failures.note(source, now)
             note_failed_login(self._bmc, user)
             raise failure(
-                401, "ResourceAtUriUnauthorized", "/redfish/v1", "user or password is wrong", headers=challenge()
+                401, "ResourceAtUriUnauthorized", "/redfish/v1", "the credentials are not valid", headers=challenge()
             )
         return user
 

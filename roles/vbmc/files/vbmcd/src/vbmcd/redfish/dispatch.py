@@ -9,6 +9,7 @@ becomes an error response, and only bugs are logged.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -19,7 +20,7 @@ from vbmcd.commands.bmc import Bmc, audit_log
 from vbmcd.commands.codes import CommandError
 from vbmcd.machine.base import Busy, MachineError, Unsupported, WrongState
 from vbmcd.redfish import query
-from vbmcd.redfish.access import Access
+from vbmcd.redfish.access import TOKEN, Access
 from vbmcd.redfish.exchange import Request, Response, nothing
 from vbmcd.redfish.messages import Failure, failure, message
 from vbmcd.redfish.table import Found, Router, Row
@@ -33,7 +34,20 @@ JSON = "application/json;charset=utf-8"
 BUSY_SECONDS = "2"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-COMMON = {"OData-Version": "4.0", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+SCHEMAS = "http://redfish.dmtf.org/schemas/v1"
+COMMON = {
+    "OData-Version": "4.0",
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "vbmcd",
+}
+
+
+class Turn:
+    """Whose turn it is to change a resource: a part of the Bmc."""
+
+    def __init__(self, bmc: Bmc) -> None:
+        self.lock = asyncio.Lock()
 
 
 class Service:
@@ -69,6 +83,9 @@ class Service:
             if request.method == "OPTIONS" and found is not None:
                 return nothing()
             request.login = access.login_of(request)
+        elif request.query and (TOKEN in request.headers or "authorization" in request.headers):
+            # Open to all, and what its links lead to is not.
+            request.login = access.login_of(request)
         if found is None:
             raise failure(404, "ResourceMissingAtURI", request.path)
         if row is None:
@@ -83,14 +100,17 @@ class Service:
             return await row.handler(request, bmc)
         _check_headers(request)
         parameters = query.checked(request)
-        if request.method in ("PATCH", "PUT", "DELETE"):
-            await self._check_match(request, bmc)
         if request.method in ("POST", "PATCH") and not row.streams:
             request.body = await read_json(request)
+        if request.method in ("PATCH", "PUT", "DELETE"):
+            # One at a time, so that of several who have read the same only the first changes it.
+            async with bmc.part(Turn).lock:
+                await self._check_match(request, bmc)
+                return await row.handler(request, bmc)
         response = await row.handler(request, bmc)
         if request.method in ("GET", "HEAD") and isinstance(response.body, dict) and response.status == 200:
             document = await query.applied(parameters, response.body, lambda path: self.read(request, bmc, path))
-            response = _tagged(request, replace(response, body=document))
+            response = _tagged(request, replace(response, body=document, schema=_schema(document)))
         return response
 
     async def read(self, request: Request, bmc: Bmc, path: str) -> Optional[Dict[str, Any]]:
@@ -186,11 +206,17 @@ def _tagged(request: Request, response: Response) -> Response:
     headers = {**response.headers, "ETag": etag}
     known = request.headers.get("if-none-match")
     if known is not None and etag in [one.strip() for one in known.split(",")]:
-        return Response(status=304, headers=headers)
+        return Response(status=304, headers=headers, schema=response.schema)
     if "@odata.id" in document and "@odata.etag" not in document:
         # Spliced in: to encode it all again would cost as much as the first time.
         text = f'{{"@odata.etag":{json.dumps(etag)},{text[1:]}'
-    return Response(text.encode(), response.status, {"Content-Type": JSON, **headers})
+    return Response(text.encode(), response.status, {"Content-Type": JSON, **headers}, schema=response.schema)
+
+
+def _schema(document: Dict[str, Any]) -> str:
+    """The schema's name in a type such as #Chassis.v1_23_0.Chassis."""
+    kind = document.get("@odata.type")
+    return kind[1:].rpartition(".")[0] if isinstance(kind, str) else ""
 
 
 def _finished(request: Request, response: Response, found: Optional[Found]) -> Response:
@@ -199,6 +225,8 @@ def _finished(request: Request, response: Response, found: Optional[Found]) -> R
     if isinstance(body, dict):
         headers.setdefault("Content-Type", JSON)
         body = json.dumps(body, separators=(",", ":")).encode()
+    if request.method in ("GET", "HEAD") and response.schema:
+        headers.setdefault("Link", f"<{SCHEMAS}/{response.schema}.json>; rel=describedby")
     if found is not None and (request.method in ("GET", "HEAD", "OPTIONS") or response.status == 405):
         headers.setdefault("Allow", found.resource.allow)
     if request.method == "HEAD":

@@ -74,6 +74,8 @@ class Response:
     body: Union[Dict[str, Any], bytes, None] = None
     status: int = 200
     headers: Dict[str, str] = field(default_factory=dict)
+    schema: str = ""
+    """What the body follows; dispatch's."""
     cut: bool = False
     """Break the connection off instead of answering: for those who rehearse faults."""
 

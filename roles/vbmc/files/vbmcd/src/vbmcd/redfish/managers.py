@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import datetime
+import time
+import uuid
 from typing import Any, Dict
 
 from vbmcd.commands.bmc import Bmc
@@ -16,7 +17,7 @@ from vbmcd.redfish.exchange import Request, Response, done
 from vbmcd.redfish.messages import failure
 from vbmcd.redfish.properties import Settable, action_parameter, read_changes
 from vbmcd.redfish.roles import MANAGER as CONFIGURE_MANAGER
-from vbmcd.redfish.root import CHASSIS, MANAGER, ROOT, SYSTEM, collection, link
+from vbmcd.redfish.root import CHASSIS, MANAGER, ROOT, SYSTEM, collection, date_time, link
 from vbmcd.redfish.table import Chapter
 from vbmcd.redfish.update_service import manager_parts
 from vbmcd.redfish.update_ways import INVENTORY
@@ -25,6 +26,7 @@ managers = Chapter()
 
 RESET = "Manager.Reset"
 RESET_TYPES = ("GracefulRestart", "ForceRestart")
+NETWORK = f"{MANAGER}/NetworkProtocol"
 _ACTIVE = "Links/ActiveSoftwareImage"
 
 
@@ -55,8 +57,14 @@ def manager_document(bmc: Bmc) -> Dict[str, Any]:
         "ManagerType": "BMC",
         "Manufacturer": "baremetal.lab",
         "Model": "vbmcd",
-        "DateTime": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "UUID": str(uuid.UUID(bytes=bmc.engine.guid)),
+        "ServiceEntryPointUUID": str(uuid.UUID(bytes=bmc.engine.guid)),
+        "PowerState": "On",
+        "DateTime": date_time(bmc.journal.sel.time(time.time())),
         "DateTimeLocalOffset": "+00:00",
+        "SerialConsole": {"ServiceEnabled": True, "MaxConcurrentSessions": 1, "ConnectTypesSupported": ["IPMI"]},
+        "NetworkProtocol": link(NETWORK),
+        "LogServices": link(f"{MANAGER}/LogServices"),
         **parts,
         "Links": links,
         "Actions": {
@@ -108,3 +116,25 @@ async def _switch(bmc: Bmc, name: str) -> None:
     except Refused as refused:
         raise failure(400, "PropertyValueError", "ActiveSoftwareImage", resolution=str(refused)) from None
     await unit.kept()
+
+
+@managers.get(NETWORK)
+async def get_network_protocol(request: Request, bmc: Bmc) -> Response:
+    """Which protocols there are, and their ports."""
+    instance = bmc.instance
+    web = {"ProtocolEnabled": True, "Port": instance.redfish.port if instance.redfish else None}
+    off = {"ProtocolEnabled": False, "Port": None}
+    return Response(
+        {
+            "@odata.id": NETWORK,
+            "@odata.type": "#ManagerNetworkProtocol.v1_9_1.ManagerNetworkProtocol",
+            "Id": "NetworkProtocol",
+            "Name": "Manager Network Protocol",
+            "HostName": instance.name,
+            "FQDN": None,
+            "HTTP": off if request.secure else web,
+            "HTTPS": web if request.secure else off,
+            "IPMI": {"ProtocolEnabled": True, "Port": instance.port},
+            "Status": {"State": "Enabled", "Health": "OK"},
+        }
+    )

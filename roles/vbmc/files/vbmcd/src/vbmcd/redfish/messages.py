@@ -89,7 +89,7 @@ MESSAGES: Dict[str, Kind] = {
     ),
     "SessionLimitExceeded": Kind("There are as many sessions as there may be.", CRITICAL, "End one, or wait."),
     "NoValidSession": Kind("There is no valid session.", CRITICAL, "Log in, and send the request again."),
-    "ResourceAtUriUnauthorized": Kind("%1 can't be had: %2.", CRITICAL, "Give a user and its password."),
+    "ResourceAtUriUnauthorized": Kind("%1 can't be had: %2.", CRITICAL, "Give the credentials of a user."),
     "InsufficientPrivilege": Kind(
         "The user's privileges do not allow this.", CRITICAL, "Log in as another user, or have this one's role changed."
     ),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Collection, Dict, List, Mapping, Tuple, Type, TypeVar, Union
 
-from vbmcd.redfish.exchange import Response
+from vbmcd.redfish.exchange import Response, extended
 from vbmcd.redfish.messages import Failure, Message, failure, message
 
 Check = Callable[[str, Any], Any]
@@ -42,14 +42,15 @@ class Changes:
         self.values.pop(path, None)
         self.problems += [(path, one) for one in refused.messages]
 
+    def require(self) -> None:
+        """Raises Failure where nothing is left to be set."""
+        if not self.values:
+            raise Failure(400, [problem for _path, problem in self.problems] or [message("NoOperation")])
+
     def response(self, document: Dict[str, Any]) -> Response:
         """The resource as it is now, with what was wrong."""
-        for path, problem in self.problems:
-            *parents, name = path.split("/")
-            place: Any = document
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place.setdefault(f"{name}@Message.ExtendedInfo", []).append(problem.to_json())
+        if self.problems:
+            document.update(extended(*(problem for _path, problem in self.problems)))
         return Response(document)
 
 
@@ -59,10 +60,7 @@ def read_changes(body: Mapping[str, Any], document: Mapping[str, Any], settable:
     if not body:
         raise failure(400, "EmptyJSON")
     _read(body, document, settable, "", changes)
-    if not changes.values:
-        if changes.problems:
-            raise Failure(400, [problem for _path, problem in changes.problems])
-        raise failure(400, "NoOperation")
+    changes.require()
     return changes
 
 

@@ -60,8 +60,12 @@ def checked(request: Request) -> Query:
             raise failure(400, "QueryNotSupportedOnOperation")
         return NONE
     unknown = [name for name in given if name.startswith("$") and name not in _KNOWN]
-    if unknown or "excerpt" in given:
-        raise failure(501, "QueryNotSupported", resolution=f"Leave {unknown[0] if unknown else 'excerpt'} out.")
+    if unknown:
+        raise failure(501, "QueryNotSupported", resolution=f"Leave {unknown[0]} out.")
+    if "excerpt" in given:
+        raise failure(400, "QueryNotSupportedOnResource", resolution="Leave excerpt out.")
+    if given.get("only"):
+        raise failure(400, "QueryParameterValueFormatError", given["only"], "only")
     if "only" in given and len([name for name in given if name in _KNOWN]) > 1:
         raise failure(400, "QueryCombinationInvalid")
     expand, levels = _expand(given.get("$expand"))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from typing import Any, Dict
 
@@ -38,6 +39,12 @@ def collection(path: str, kind: str, name: str, members: list[str]) -> Response:
             "Members": [link(member) for member in members],
         }
     )
+
+
+def date_time(seconds: float) -> str:
+    """Seconds since 1970 as Redfish writes a time, UTC."""
+    moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 SERVICES = {

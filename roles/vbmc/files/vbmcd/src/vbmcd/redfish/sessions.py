@@ -15,6 +15,7 @@ from vbmcd.redfish.messages import failure
 from vbmcd.redfish.properties import integer, only, read_changes, required
 from vbmcd.redfish.roles import MANAGER, SELF
 from vbmcd.redfish.root import ROOT, collection, link
+from vbmcd.redfish.settings import Settings
 from vbmcd.redfish.table import Chapter
 
 sessions = Chapter()
@@ -44,11 +45,10 @@ def _service(bmc: Bmc) -> Dict[str, Any]:
 
 @sessions.patch(SERVICE, privilege=MANAGER)
 async def set_session_service(request: Request, bmc: Bmc) -> Response:
-    """The idle time-out, of all sessions; until the BMC starts anew."""
+    """The idle time-out, of all sessions."""
     settable = {"SessionTimeout": integer(MIN_TIMEOUT, MAX_TIMEOUT)}
     changes = read_changes(request.body, _service(bmc), settable)
-    access = bmc.part(Access)
-    access.timeout = changes.get("SessionTimeout", access.timeout)
+    await bmc.part(Settings).set(SessionTimeout=changes.get("SessionTimeout", bmc.part(Access).timeout))
     return changes.response(_service(bmc))
 
 

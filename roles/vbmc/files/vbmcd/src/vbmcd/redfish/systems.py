@@ -8,20 +8,32 @@ All of it is what IPMI sees as well: the same actions (28.3), the same boot flag
 
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-from vbmcd.commands import power
+from vbmcd.commands import power, power_policy
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import DEVICE_SHIFT, EFI, PERSISTENT, VALID, BootFlags
 from vbmcd.commands.boot_options import set_flags
 from vbmcd.commands.chassis import command_power
-from vbmcd.machine.base import Action, BootDevice, MachineError
+from vbmcd.machine.base import Action, BootDevice, Hardware, MachineError
+from vbmcd.redfish.chassis import ASSET_TAG, IDENTIFY, identify_document, set_common
 from vbmcd.redfish.exchange import Request, Response, done
-from vbmcd.redfish.properties import Changes, Settable, action_parameter, boolean, one_of, read_changes
+from vbmcd.redfish.hardware import (
+    BOOT_OPTIONS,
+    INTERFACES,
+    MEMORY,
+    PROCESSORS,
+    STORAGE,
+    boot_order,
+    summaries,
+)
+from vbmcd.redfish.messages import failure
+from vbmcd.redfish.properties import Changes, Settable, action_parameter, one_of, read_changes
 from vbmcd.redfish.roles import COMPONENTS
 from vbmcd.redfish.root import CHASSIS, MANAGER, ROOT, SYSTEM, collection, link
+from vbmcd.redfish.settings import Settings
 from vbmcd.redfish.table import Chapter
+from vbmcd.storage.fru import MANUFACTURER, PRODUCT
 
 systems = Chapter()
 
@@ -47,6 +59,12 @@ DEVICE_TARGETS = {
     BootDevice.FLOPPY: "Floppy",
 }
 
+POLICIES = {
+    power_policy.STAY_OFF: "AlwaysOff",
+    power_policy.PREVIOUS: "LastState",
+    power_policy.ALWAYS_ON: "AlwaysOn",
+}
+
 ENABLED = ("Disabled", "Once", "Continuous")
 MODES = ("Legacy", "UEFI")
 
@@ -70,7 +88,10 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         identity = {"UUID": str(await bmc.machine.system_uuid())}
     except MachineError:
         state, identity, status = {"PowerState": None}, {}, {"State": "UnavailableOffline", "Health": "Critical"}
-    lit = bmc.identify.remaining() > 0
+    try:
+        parts: Optional[Hardware] = await bmc.machine.hardware()
+    except MachineError:
+        parts = None
     return {
         "@odata.id": SYSTEM,
         "@odata.type": "#ComputerSystem.v1_22_0.ComputerSystem",
@@ -78,14 +99,24 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "Name": bmc.instance.name,
         "HostName": bmc.instance.domain,
         "SystemType": "Virtual",
-        "Manufacturer": "baremetal.lab",
-        "Model": "vbmcd",
+        "Manufacturer": MANUFACTURER,
+        "Model": PRODUCT,
+        "AssetTag": bmc.part(Settings).text("AssetTag"),
+        "PowerRestorePolicy": POLICIES.get(power_policy.restore_policy(bmc)),
         **identity,
         **state,
         "Status": status,
-        "LocationIndicatorActive": lit,
-        "IndicatorLED": "Blinking" if lit else "Off",
-        "Boot": await boot_document(bmc),
+        **identify_document(bmc),
+        "Boot": await boot_document(bmc, parts),
+        **(summaries(parts) if parts is not None else {}),
+        "SerialConsole": {
+            "MaxConcurrentSessions": 1,
+            "IPMI": {"ServiceEnabled": parts is None or parts.console, "Port": bmc.instance.port},
+        },
+        "Processors": link(PROCESSORS),
+        "Memory": link(MEMORY),
+        "Storage": link(STORAGE),
+        "EthernetInterfaces": link(INTERFACES),
         "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         "Actions": {
             f"#{RESET}": {
@@ -96,7 +127,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
     }
 
 
-async def boot_document(bmc: Bmc) -> Dict[str, Any]:
+async def boot_document(bmc: Bmc, parts: Optional[Hardware]) -> Dict[str, Any]:
     await power.drop_flags_of_another(bmc)
     flags = bmc.boot.flags
     target = next((name for name, selector in TARGETS.items() if selector == flags.selector), "None")
@@ -104,36 +135,56 @@ async def boot_document(bmc: Bmc) -> Dict[str, Any]:
         target = "Cd"  # remote media, for IPMI
     active = flags.valid and target != "None"
     enabled = ("Continuous" if flags.raw[0] & PERSISTENT else "Once") if active else "Disabled"
+    # IPMI's flag asks for EFI; without it the machine boots as it is configured.
+    efi = parts is not None and parts.efi
     return {
         "BootSourceOverrideEnabled": enabled,
         "BootSourceOverrideEnabled@Redfish.AllowableValues": list(ENABLED),
         "BootSourceOverrideTarget": target if active else "None",
         "BootSourceOverrideTarget@Redfish.AllowableValues": list(TARGETS),
-        "BootSourceOverrideMode": "UEFI" if flags.raw[0] & EFI else "Legacy",
-        "BootSourceOverrideMode@Redfish.AllowableValues": list(MODES),
+        "BootSourceOverrideMode": "UEFI" if flags.raw[0] & EFI or efi else "Legacy",
+        "BootSourceOverrideMode@Redfish.AllowableValues": ["UEFI"] if efi else list(MODES),
+        "BootOptions": link(BOOT_OPTIONS),
+        "BootOrder": boot_order(parts) if parts is not None else [],
     }
 
 
 @systems.patch(SYSTEM, privilege=COMPONENTS)
 async def set_system(request: Request, bmc: Bmc) -> Response:
-    """The boot override and the identify light."""
+    """The boot override, the identify light, the asset tag, what comes after the host was off."""
     settable: Settable = {
-        "LocationIndicatorActive": boolean,
-        "IndicatorLED": one_of(("Lit", "Blinking", "Off")),
+        **IDENTIFY,
+        **ASSET_TAG,
+        "PowerRestorePolicy": one_of(tuple(POLICIES.values())),
         "Boot": {
             "BootSourceOverrideEnabled": one_of(ENABLED),
             "BootSourceOverrideTarget": one_of(tuple(TARGETS)),
             "BootSourceOverrideMode": one_of(MODES),
         },
     }
-    changes = read_changes(request.body, await system_document(bmc), settable)
+    before = await system_document(bmc)
+    changes = read_changes(request.body, before, settable)
+    mode = changes.get("Boot/BootSourceOverrideMode", "UEFI")
+    if mode not in before["Boot"]["BootSourceOverrideMode@Redfish.AllowableValues"]:
+        wrong = failure(400, "PropertyValueNotInList", mode, "BootSourceOverrideMode", related="#/Boot")
+        changes.refuse("Boot/BootSourceOverrideMode", wrong)
+        changes.require()
     if any(path.startswith("Boot/") for path in changes.values):
         await set_flags(bmc, wanted_flags(bmc.boot.flags, changes))
-    if "IndicatorLED" in changes:
-        bmc.identify.set(math.inf if changes.get("IndicatorLED", "Off") != "Off" else 0)
-    if "LocationIndicatorActive" in changes:
-        bmc.identify.set(math.inf if changes.get("LocationIndicatorActive", False) else 0)
+    await set_common(bmc, changes.values)
+    if "PowerRestorePolicy" in changes:
+        await set_restore_policy(bmc, changes)
     return changes.response(await system_document(bmc))
+
+
+async def set_restore_policy(bmc: Bmc, changes: Changes) -> None:
+    """As Set Power Restore Policy (28.8)."""
+    word = changes.get("PowerRestorePolicy", "")
+    policy = next(number for number, name in POLICIES.items() if name == word)
+    if not power_policy.supported(bmc) >> policy & 1:
+        changes.refuse("PowerRestorePolicy", failure(400, "PropertyValueNotInList", word, "PowerRestorePolicy"))
+    else:
+        await power_policy.set_policy(bmc, policy)
 
 
 def wanted_flags(before: BootFlags, changes: Changes) -> BootFlags:

@@ -11,7 +11,7 @@ so a client that reads while entries come and go never gets one entry for anothe
 from __future__ import annotations
 
 import struct
-from typing import Optional
+from typing import Iterator, Optional
 
 CAPACITY = 512
 """Entries: 8 KB a BMC at most."""
@@ -97,6 +97,11 @@ class Sel:
         """The entry of an id, FIRST or LAST; None where there is none."""
         position = self._position(number)
         return None if position is None else bytes(self._entries[position : position + ENTRY_SIZE])
+
+    def entries(self) -> Iterator[bytes]:
+        """All, the oldest first."""
+        kept = bytes(self._entries)
+        return (kept[at : at + ENTRY_SIZE] for at in range(0, len(kept), ENTRY_SIZE))
 
     def delete(self, number: int, now: float) -> Optional[int]:
         """Remove the entry of an id, FIRST or LAST; its id, None where there is none."""

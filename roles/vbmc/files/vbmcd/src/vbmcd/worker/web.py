@@ -23,6 +23,7 @@ from aiohttp.web_protocol import RequestHandler
 from vbmcd import redfish
 from vbmcd.commands.bmc import Bmc
 from vbmcd.redfish.access import Access
+from vbmcd.redfish.dispatch import COMMON
 from vbmcd.redfish.exchange import Request, Response
 from vbmcd.redfish.messages import failure
 from vbmcd.worker.tls import Tls
@@ -293,11 +294,19 @@ class Connection(RequestHandler):
             self.endpoint.secure,
         )
 
-    def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: Optional[BaseException] = None,
+        message: Optional[str] = None,
+    ) -> web.StreamResponse:
         """For what is no HTTP request: an error in Redfish's own form, and the end of the connection."""
         self._handled += 1
-        refused = failure(400, "UnrecognizedRequestBody")
-        response = web.json_response(refused.body(), status=400, headers={"OData-Version": "4.0"})
+        refused = failure(status, "UnrecognizedRequestBody")
+        if "method" in str(message or exc or "").lower():
+            refused = failure(501, "OperationNotAllowed")
+        response = web.json_response(refused.body(), status=refused.status, headers=COMMON)
         response.force_close()
         return response
 

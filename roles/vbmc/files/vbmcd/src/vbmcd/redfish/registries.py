@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What describes the service: the registry of its messages, and the schemas that its resources follow."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from vbmcd.commands.bmc import Bmc
+from vbmcd.redfish.exchange import Request, Response
+from vbmcd.redfish.messages import MESSAGES, REGISTRY, VERSION, Kind
+from vbmcd.redfish.root import ROOT, collection
+from vbmcd.redfish.table import Chapter
+
+registries = Chapter()
+
+REGISTRIES = f"{ROOT}/Registries"
+_FILE = f"{REGISTRIES}/{REGISTRY}/{REGISTRY}.{VERSION}.json"
+
+SCHEMAS: Dict[str, str] = {
+    "AccountService": "v1_14_1",
+    "BootOption": "v1_0_6",
+    "Chassis": "v1_23_0",
+    "ComputerSystem": "v1_22_0",
+    "Drive": "v1_18_0",
+    "EthernetInterface": "v1_12_0",
+    "LogEntry": "v1_15_0",
+    "LogService": "v1_4_0",
+    "Manager": "v1_19_0",
+    "ManagerAccount": "v1_12_0",
+    "ManagerNetworkProtocol": "v1_9_1",
+    "Memory": "v1_19_0",
+    "Message": "v1_1_2",
+    "MessageRegistry": "v1_6_0",
+    "MessageRegistryFile": "v1_1_3",
+    "Power": "v1_7_1",
+    "Processor": "v1_18_0",
+    "Role": "v1_3_2",
+    "Sensor": "v1_7_0",
+    "ServiceRoot": "v1_16_0",
+    "Session": "v1_7_0",
+    "SessionService": "v1_1_9",
+    "Settings": "v1_3_5",
+    "SoftwareInventory": "v1_10_0",
+    "Storage": "v1_15_1",
+    "Task": "v1_4_3",
+    "TaskService": "v1_1_4",
+    "Thermal": "v1_7_1",
+    "UpdateService": "v1_11_1",
+    "Volume": "v1_9_0",
+}
+"""The schemas of what is served, and their versions."""
+
+COLLECTIONS = (
+    "BootOption",
+    "Chassis",
+    "ComputerSystem",
+    "EthernetInterface",
+    "LogEntry",
+    "LogService",
+    "Manager",
+    "ManagerAccount",
+    "Memory",
+    "MessageRegistryFile",
+    "Processor",
+    "Role",
+    "Sensor",
+    "Session",
+    "SoftwareInventory",
+    "Storage",
+    "Task",
+    "Volume",
+)
+"""Of which there are collections."""
+
+_SOURCE = "http://redfish.dmtf.org/schemas/v1"
+
+
+@registries.get(REGISTRIES)
+async def list_registries(request: Request, bmc: Bmc) -> Response:
+    return collection(REGISTRIES, "MessageRegistryFile", "Registries", [f"{REGISTRIES}/{REGISTRY}"])
+
+
+@registries.get(f"{REGISTRIES}/{REGISTRY}")
+async def get_registry_file(request: Request, bmc: Bmc) -> Response:
+    """Where a registry is."""
+    return Response(
+        {
+            "@odata.id": f"{REGISTRIES}/{REGISTRY}",
+            "@odata.type": "#MessageRegistryFile.v1_1_3.MessageRegistryFile",
+            "Id": REGISTRY,
+            "Name": "Base Message Registry File",
+            "Registry": f"{REGISTRY}.{VERSION.rpartition('.')[0]}",
+            "Languages": ["en"],
+            "Location": [{"Language": "en", "Uri": _FILE}],
+        }
+    )
+
+
+@registries.get(f"{REGISTRIES}/{REGISTRY}/{REGISTRY}.{VERSION}.json")
+async def get_registry(request: Request, bmc: Bmc) -> Response:
+    """The messages that this service sends, by the standard's ids."""
+    return Response(
+        {
+            "@odata.type": "#MessageRegistry.v1_6_0.MessageRegistry",
+            "Id": f"{REGISTRY}.{VERSION}",
+            "Name": "Base Message Registry",
+            "Language": "en",
+            "Description": "The messages of the Base registry that this service sends",
+            "RegistryPrefix": REGISTRY,
+            "RegistryVersion": VERSION,
+            "OwningEntity": "DMTF",
+            "Messages": {id: _entry(kind) for id, kind in MESSAGES.items()},
+        }
+    )
+
+
+def _entry(kind: Kind) -> Dict[str, Any]:
+    return {
+        "Description": kind.text,
+        "Message": kind.text,
+        "MessageSeverity": kind.severity,
+        "NumberOfArgs": kind.arguments,
+        "ParamTypes": ["string"] * kind.arguments,
+        "Resolution": kind.resolution,
+    }
+
+
+@registries.get(f"{ROOT}/$metadata", privilege=None)
+async def metadata(request: Request, bmc: Bmc) -> Response:
+    """The OData metadata document: where each schema is (DSP0266, 'OData metadata')."""
+    return Response(_METADATA, headers={"Content-Type": "application/xml;charset=utf-8"})
+
+
+def _metadata() -> bytes:
+    lines: List[str] = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<edmx:Edmx xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx" Version="4.0">',
+    ]
+    for name, version in sorted(SCHEMAS.items()):
+        lines += _reference(f"{name}_v1.xml", [name, f"{name}.{version}"])
+    lines += [line for name in COLLECTIONS for line in _reference(f"{name}Collection_v1.xml", [f"{name}Collection"])]
+    lines += _reference("RedfishExtensions_v1.xml", ["RedfishExtensions.v1_0_0"], "Redfish")
+    lines += [
+        "  <edmx:DataServices>",
+        '    <Schema xmlns="http://docs.oasis-open.org/odata/ns/edm" Namespace="Service">',
+        f'      <EntityContainer Name="Service" Extends="ServiceRoot.{SCHEMAS["ServiceRoot"]}.ServiceContainer"/>',
+        "    </Schema>",
+        "  </edmx:DataServices>",
+        "</edmx:Edmx>",
+        "",
+    ]
+    return "\n".join(lines).encode()
+
+
+def _reference(file: str, namespaces: List[str], alias: str = "") -> List[str]:
+    named = f' Alias="{alias}"' if alias else ""
+    return [
+        f'  <edmx:Reference Uri="{_SOURCE}/{file}">',
+        *(f'    <edmx:Include Namespace="{namespace}"{named}/>' for namespace in namespaces),
+        "  </edmx:Reference>",
+    ]
+
+
+_METADATA = _metadata()
