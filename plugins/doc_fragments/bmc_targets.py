@@ -31,7 +31,7 @@ options:
         description:
           - See O(protocol).
         type: str
-        choices: [ipmi, redfish]
+        choices: [ipmi, openbmc, redfish]
       port:
         description:
           - See O(port).
@@ -84,14 +84,14 @@ options:
     type: str
   protocol:
     description:
-      - What a BMC speaks.
+      - What a BMC speaks. V(openbmc) is the REST service that OpenBMC had before Redfish; it has no boot override.
     type: str
-    choices: [ipmi, redfish]
+    choices: [ipmi, openbmc, redfish]
     default: ipmi
   port:
     description:
       - A BMC's port.
-      - By default 623 for V(ipmi) and 443 for V(redfish).
+      - By default 623 for V(ipmi) and 443 for V(redfish) and V(openbmc).
     type: int
   username:
     description:

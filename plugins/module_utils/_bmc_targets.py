@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Between a module's parameters and the library hwctl: targets and limits going in, results coming out.
 
-The modules power, boot_device and bmc_info call it. The options are documented in doc_fragments/bmc_targets.py.
+The modules of the action group bmc call it. The options are documented in doc_fragments/bmc_targets.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMED_FAILURES = 5
 _OF_A_TARGET: Dict[str, Dict[str, Any]] = {
     "name": {"type": "str"},
     "address": {"type": "str"},
-    "protocol": {"type": "str", "choices": ["ipmi", "redfish"]},
+    "protocol": {"type": "str", "choices": ["ipmi", "openbmc", "redfish"]},
     "port": {"type": "int"},
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},
@@ -80,12 +80,13 @@ def run(module: AnsibleModule, manager: Type[Manager], operation: str, **argumen
     except BadRequest as error:
         module.fail_json(msg=str(error))
     else:
-        _end(module, outcomes)
+        _end(module, outcomes, command.told)
 
 
-def _end(module: AnsibleModule, outcomes: Sequence[Outcome]) -> None:
+def _end(module: AnsibleModule, outcomes: Sequence[Outcome], told: Mapping[str, Any]) -> None:
     changed = [outcome for outcome in outcomes if outcome.changed]
     result: Dict[str, Any] = {
+        **told,
         "changed": bool(changed),
         "results": [outcome.result() for outcome in outcomes],
         "summary": dict(Counter(outcome.status for outcome in outcomes)),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from pathlib import Path
+from typing import Any
 
 PURPOSE = "xyz.openbmc_project.Software.Version.VersionPurpose."
 
@@ -28,6 +30,11 @@ def image(version: str = "2.0.0", *, size: int = 4096, text: bytes | None = None
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return target.getvalue()
+
+
+def image_file(path: Path, version: str = "2.0.0", **options: Any) -> Path:
+    path.write_bytes(image(version, **options))
+    return path
 
 
 def form(parts: list[tuple[str, bytes]], boundary: str = "b0undary") -> bytes:

@@ -24,6 +24,9 @@ from typing import Any, Self
 Document = dict[str, Any]
 SYSTEM = "/redfish/v1/Systems/1"
 SESSIONS = "/redfish/v1/SessionService/Sessions"
+MANAGER = "/redfish/v1/Managers/bmc"
+UPDATES = "/redfish/v1/UpdateService"
+IMAGES = f"{UPDATES}/FirmwareInventory"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Seen:
     path: str
     headers: dict[str, str]
     document: Document | None
+    body: bytes = b""
+    """What is no JSON."""
 
 
 def resources() -> dict[str, Document]:
@@ -61,8 +66,37 @@ def resources() -> dict[str, Document]:
             },
             "Links": {"ManagedBy": [{"@odata.id": "/redfish/v1/Managers/bmc"}]},
         },
-        "/redfish/v1/Managers/bmc": {"FirmwareVersion": "2.14.0"},
+        MANAGER: {"FirmwareVersion": "2.14.0"},
     }
+
+
+def firmware_resources() -> dict[str, Document]:
+    """An update service as OpenBMC's bmcweb has it, with the image that runs and one that does not."""
+    found = resources()
+    found["/redfish/v1/"].update(UpdateService={"@odata.id": UPDATES}, Managers={"@odata.id": "/redfish/v1/Managers"})
+    found["/redfish/v1/Managers"] = {"Members": [{"@odata.id": MANAGER}]}
+    found[MANAGER] |= {
+        "LastResetTime": "2026-01-01T00:00:00+00:00",
+        "Status": {"State": "Enabled"},
+        "Links": {"ActiveSoftwareImage": {"@odata.id": f"{IMAGES}/1f3a"}},
+        "Actions": {"#Manager.Reset": {"target": f"{MANAGER}/Actions/Manager.Reset"}},
+    }
+    found[UPDATES] = {
+        "ServiceEnabled": True,
+        "MaxImageSizeBytes": 1 << 20,
+        "HttpPushUri": f"{UPDATES}/update",
+        "MultipartHttpPushUri": f"{UPDATES}/update-multipart",
+        "FirmwareInventory": {"@odata.id": IMAGES},
+    }
+    found[IMAGES] = {"Members": [{"@odata.id": f"{IMAGES}/{id}"} for id in ("1f3a", "77c0")]}
+    for id, version in (("1f3a", "2.14.0"), ("77c0", "2.13.0")):
+        found[f"{IMAGES}/{id}"] = {
+            "Version": version,
+            "Description": "BMC image",
+            "Status": {"State": "Enabled"},
+            "RelatedItem": [{"@odata.id": MANAGER}],
+        }
+    return found
 
 
 class RedfishService:
@@ -127,7 +161,9 @@ def _handler(service: RedfishService) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            seen = Seen(self.command, self.path, headers, json.loads(body) if body else None)
+            plain = headers.get("content-type", "").partition(";")[0] == "application/json"
+            document = json.loads(body) if plain and body else None
+            seen = Seen(self.command, self.path, headers, document, b"" if plain else body)
             status, more, answer = service.answer(seen)
             data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
@@ -138,7 +174,7 @@ def _handler(service: RedfishService) -> type[BaseHTTPRequestHandler]:
             with contextlib.suppress(OSError):
                 self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass

@@ -12,6 +12,8 @@ class HwctlError(Exception):
     kind = "error"
     safe_to_retry = False
     """Whether asking again may help, and can't do harm where the request only reads."""
+    retry_after = 0.0
+    """Seconds after which the BMC wants to be asked again, where it said so."""
 
 
 class BadRequest(HwctlError):
@@ -39,6 +41,12 @@ class Unreachable(HwctlError):
 
 class NoAnswer(Unreachable):
     """Nothing answered, however often it was asked: no use in asking again."""
+
+    safe_to_retry = False
+
+
+class InDoubt(Unreachable):
+    """A change was sent, and no answer says whether it was made: read the state before anything is sent again."""
 
     safe_to_retry = False
 
@@ -96,3 +104,15 @@ class Cancelled(HwctlError):
     """The run was called off before this node was done."""
 
     kind = "cancelled"
+
+
+class Locked(HwctlError):
+    """Another run works on the BMC."""
+
+    kind = "locked"
+
+
+class ActivationFailed(HwctlError):
+    """The BMC took an image, and then could not make it one that boots."""
+
+    kind = "activation"

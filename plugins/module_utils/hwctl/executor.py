@@ -35,6 +35,8 @@ class ParallelNodes:
         twice = sorted(name for name, times in Counter(target.name for target in targets).items() if times > 1)
         if twice:
             raise BadRequest(f"target {twice[0]!r} is given more than once: give each its own name")
+        self.told: Dict[str, Any] = {}
+        """What there is to say of the run besides its outcomes."""
         self._waiting: Deque[Target] = deque(targets)
         self._targets = list(targets)
         self._limits = limits

@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .errors import BadRequest
 
-DEFAULT_PORTS: Dict[str, int] = {"ipmi": 623, "redfish": 443}
+DEFAULT_PORTS: Dict[str, int] = {"ipmi": 623, "openbmc": 443, "redfish": 443}
 
 
 @dataclass(frozen=True)

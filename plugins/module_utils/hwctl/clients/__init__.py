@@ -11,12 +11,14 @@ from ..deadline import Deadline
 from ..target import Target
 from .base import Client
 from .ipmi import IpmiClient
+from .openbmc import OpenBmcClient
 from .redfish import RedfishClient
 
 Opener = Callable[[Target, Deadline], Client]
 
 PROTOCOLS: Dict[str, Opener] = {
     "ipmi": IpmiClient,
+    "openbmc": OpenBmcClient,
     "redfish": RedfishClient,
 }
 """Static, since Ansible ships to a host only what imports reach."""

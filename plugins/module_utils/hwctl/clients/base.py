@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
 from ..errors import Unsupported
+from .firmware import FirmwareCalls
 
 # Power states
 ON = "on"
@@ -75,6 +76,13 @@ class Client(abc.ABC):
     @abc.abstractmethod
     def info(self) -> Dict[str, Any]:
         """What the BMC says of itself and its machine: the keys that `bmc_info` documents."""
+
+    def firmware(self) -> FirmwareCalls:
+        """Calls for the BMC's firmware, within this session. Raises Unsupported."""
+        raise self.unsupported("firmware update by this protocol: use redfish or openbmc")
+
+    def rest(self) -> None:  # noqa: B027 (a session may need nothing of the kind)
+        """Hold no connection until the next call, but stay logged in."""
 
     def close(self) -> None:  # noqa: B027 (most protocols have something to close)
         """End the session. Raises nothing."""

@@ -17,22 +17,26 @@ import socket
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ..deadline import Deadline
-from ..errors import BadAnswer, HwctlError, TlsFailed, Unreachable
+from ..errors import BadAnswer, HwctlError, InDoubt, TlsFailed, Unreachable
 from ..target import Target
 
 CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 30.0
 """Seconds without a byte, after which a BMC counts as gone."""
+UPLOAD_ANSWER_TIMEOUT = 90.0
+"""Seconds that a BMC has to take an image that it has all of."""
+PIECE = 1 << 20
+"""Bytes that are sent at a time, and for which a BMC has ANSWER_TIMEOUT."""
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of an answer that are read; a BMC's largest ones have a few hundred thousand."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a BMC answered. Names of headers are in lower case."""
+    """What a BMC answered. Names of headers are in lower case; several of a name are one, with commas."""
 
     status: int
     headers: Mapping[str, str]
@@ -89,6 +93,62 @@ class HttpClient:
             self.close()
             raise _gone(error) from None
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        parts: Sequence[memoryview],
+        sent: Callable[[int], None],
+        seconds: float,
+        **more: str,
+    ) -> Answer:
+        """Send a body of `parts`, without a copy of them, in `seconds`. `sent` is told of every piece, and may raise.
+
+        On a connection of its own. Raises what `request` raises, and InDoubt when no answer came to the whole body.
+        """
+        deadline = self.deadline.at_most(seconds)
+        headers = {**self.headers, **{name.replace("_", "-"): value for name, value in more.items()}}
+        headers["Content-Length"] = str(sum(len(part) for part in parts))
+        self.close()
+        connection = self._connected()
+        try:
+            return self._stream(connection, method, path, parts, sent, deadline, headers)
+        finally:
+            self.close()
+
+    def _stream(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        parts: Sequence[memoryview],
+        sent: Callable[[int], None],
+        deadline: Deadline,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        """A BMC may refuse, and break off, before it has all: its answer says more than the error of the send."""
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        whole, broken = True, None
+        try:
+            connection.endheaders()
+            for piece in (part[start : start + PIECE] for part in parts for start in range(0, len(part), PIECE)):
+                deadline.check(f"the upload of {headers['Content-Length']} bytes")
+                connection.sock.settimeout(min(ANSWER_TIMEOUT, max(deadline.left, 0.001)))
+                connection.send(piece)
+                sent(len(piece))
+        except OSError as error:
+            whole, broken = False, error
+        try:
+            patience = UPLOAD_ANSWER_TIMEOUT if whole else CONNECT_TIMEOUT
+            connection.sock.settimeout(min(patience, max(self.deadline.left, 0.001)))
+            return _answer(connection, f"{method} {path}")
+        except (OSError, http.client.HTTPException, AttributeError) as error:
+            if whole:
+                raise InDoubt(f"the BMC has the whole image and did not answer: {_reason(error)}") from None
+            raise _gone(broken or error) from None
+
     def close(self) -> None:
         """Raises nothing."""
         if self._connection is not None:
@@ -99,14 +159,14 @@ class HttpClient:
         connection = self._connected()
         connection.sock.settimeout(min(ANSWER_TIMEOUT, max(self.deadline.left, 0.001)))
         connection.request(method, path, body=body, headers=dict(headers))
-        response = connection.getresponse()
-        data = response.read(ANSWER_LIMIT + 1)
-        if len(data) > ANSWER_LIMIT:
+        try:
+            answer = _answer(connection, f"{method} {path}")
+        except BadAnswer:
             self.close()
-            raise BadAnswer(f"the BMC's answer to {method} {path} is longer than {ANSWER_LIMIT} bytes")
-        if response.will_close:
+            raise
+        if connection.sock is None:  # as the BMC wished
             self.close()
-        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, data)
+        return answer
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is not None:
@@ -167,5 +227,19 @@ def _unreachable(target: Target, error: OSError) -> HwctlError:
     return Unreachable(f"{target.address} port {target.port} does not answer: {error.strerror or error}")
 
 
+def _answer(connection: http.client.HTTPConnection, request: str) -> Answer:
+    """What comes next on the connection. Raises OSError, HTTPException or BadAnswer."""
+    response = connection.getresponse()
+    data = response.read(ANSWER_LIMIT + 1)
+    if len(data) > ANSWER_LIMIT:
+        raise BadAnswer(f"the BMC's answer to {request} is longer than {ANSWER_LIMIT} bytes")
+    names = {name.lower() for name in response.headers}
+    return Answer(response.status, {name: ", ".join(response.headers.get_all(name, [])) for name in names}, data)
+
+
 def _gone(error: Exception) -> Unreachable:
-    return Unreachable(f"the BMC broke off: {str(error) or type(error).__name__}")
+    return Unreachable(f"the BMC broke off: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Optional
 
 from ..deadline import Deadline
-from ..errors import AuthFailed, BadAnswer, BadRequest, Busy, HwctlError, Refused, Unsupported
+from ..errors import BadAnswer, BadRequest, Busy, Unsupported
 from ..target import Target
 from . import base
 from .base import Boot, Client
-from .http import Answer, HttpClient
-
-ROOT = "/redfish/v1/"
-CLOSE_TIMEOUT = 2.0
+from .http import Answer
+from .redfish_answers import Document, at, document, link, refusal, text
+from .redfish_firmware import RedfishFirmware
+from .redfish_session import RedfishSession
 
 # ComputerSystem.Reset (DSP0268), in order of preference
 RESET_TYPES: Dict[str, List[str]] = {
@@ -41,26 +40,15 @@ DEVICES: Dict[str, str] = {
     base.REMOVABLE: "Usb",
 }
 
-Document = Dict[str, Any]
-
 
 class RedfishClient(Client):
-    """A session with a service, by X-Auth-Token where it has sessions and by Basic where not.
-
-    Raises Unreachable, TlsFailed, AuthFailed or BadAnswer when it can't be had.
-    """
+    """A session with a service. Raises Unreachable, TlsFailed, AuthFailed or BadAnswer when it can't be had."""
 
     def __init__(self, target: Target, deadline: Deadline) -> None:
         self._target = target
-        self._http = HttpClient(target, deadline)
-        self._session: Optional[str] = None
+        self._session = RedfishSession(target, deadline)
+        self._root = self._session.root
         self._system_path: Optional[str] = None
-        try:
-            self._root = _document(self._http.request("GET", ROOT), ROOT)
-            self._login()
-        except HwctlError:
-            self.close()
-            raise
 
     def power(self) -> str:
         state = self._system().get("PowerState")
@@ -72,7 +60,7 @@ class RedfishClient(Client):
 
     def set_power(self, action: str) -> None:
         """ComputerSystem.Reset."""
-        reset = _at(self._system(), "Actions", "#ComputerSystem.Reset")
+        reset = at(self._system(), "Actions", "#ComputerSystem.Reset")
         uri = reset.get("target")
         if not isinstance(uri, str):
             raise self.unsupported("reset action")
@@ -81,7 +69,7 @@ class RedfishClient(Client):
         wanted = [one for one in known if one in allowed] if isinstance(allowed, list) else known
         if not wanted:
             raise Unsupported(f"the BMC has no reset of type {known[0]}, only these: {allowed}")
-        self._change("POST", uri, {"ResetType": wanted[0]})
+        self._session.change("POST", uri, {"ResetType": wanted[0]})
 
     def boot(self) -> Boot:
         """ComputerSystem.Boot."""
@@ -113,71 +101,48 @@ class RedfishClient(Client):
             # Changed since it was read, and so nothing was done.
             answer = self._patch_boot(wanted)
         if not answer.ok:
-            raise _refusal(answer, self._system_uri())
+            raise refusal(answer, self._system_uri())
 
     def _patch_boot(self, wanted: Document) -> Answer:
-        found = self._get(self._system_uri())
-        system = _document(found, self._system_uri())
+        found = self._session.get(self._system_uri())
+        system = document(found, self._system_uri())
         if not isinstance(system.get("Boot"), dict):
             raise self.unsupported("boot override")
         if "BootSourceOverrideMode" in wanted and "BootSourceOverrideMode" not in system["Boot"]:
             raise self.unsupported("choice between UEFI and BIOS: leave efi out")
         etag = found.headers.get("etag") or system.get("@odata.etag")
         headers = {"If_Match": str(etag)} if etag else {}
-        return self._http.request("PATCH", self._system_uri(), {"Boot": wanted}, **headers)
+        return self._session.request("PATCH", self._system_uri(), {"Boot": wanted}, **headers)
 
     def info(self) -> Dict[str, Any]:
         system = self._system()
         found: Dict[str, Any] = {
-            "uuid": _text(system, "UUID").lower(),
-            "manufacturer": _text(system, "Manufacturer"),
-            "model": _text(system, "Model"),
-            "serial_number": _text(system, "SerialNumber"),
-            "redfish_version": _text(self._root, "RedfishVersion"),
+            "uuid": text(system, "UUID").lower(),
+            "manufacturer": text(system, "Manufacturer"),
+            "model": text(system, "Model"),
+            "serial_number": text(system, "SerialNumber"),
+            "redfish_version": text(self._root, "RedfishVersion"),
         }
-        managers = _at(system, "Links").get("ManagedBy")
+        managers = at(system, "Links").get("ManagedBy")
         if isinstance(managers, list) and managers:
-            uri = _link(managers[0])
-            found["firmware_version"] = _text(_document(self._get(uri), uri), "FirmwareVersion")
+            uri = link(managers[0])
+            found["firmware_version"] = text(self._session.read(uri), "FirmwareVersion")
         return found
 
+    def firmware(self) -> RedfishFirmware:
+        return RedfishFirmware(self._session, self._system_uri)
+
+    def rest(self) -> None:
+        self._session.http.close()
+
     def close(self) -> None:
-        try:
-            if self._session is not None:
-                self._http.deadline = Deadline(CLOSE_TIMEOUT)  # a node whose time is over leaves no session behind
-                self._http.request("DELETE", self._session)
-        except HwctlError:
-            pass  # the BMC ends a forgotten session by itself
-        finally:
-            self._session = None
-            self._http.close()
-
-    # --- Sessions ----------------------------------------------------------------------------------------------------
-
-    def _login(self) -> None:
-        """SessionService where the root links one (DSP0266, 13.3.4), HTTP Basic otherwise."""
-        target = self._target
-        sessions = _at(_at(self._root, "Links"), "Sessions").get("@odata.id")
-        if isinstance(sessions, str):
-            credentials = {"UserName": target.username, "Password": target.password}
-            answer = self._http.request("POST", sessions, credentials)
-            token = answer.headers.get("x-auth-token")
-            if answer.ok and token:
-                self._http.headers["X-Auth-Token"] = token
-                self._session = _path(answer.headers.get("location", "")) or answer.json().get("@odata.id")
-                return
-            if answer.status in (400, 401, 403):
-                raise AuthFailed(f"the BMC at {target.address} refused the login: check user name and password")
-            if answer.status not in (404, 405, 501):
-                raise _refusal(answer, sessions)
-        word = base64.b64encode(f"{target.username}:{target.password}".encode()).decode()
-        self._http.headers["Authorization"] = f"Basic {word}"
+        self._session.close()
 
     # --- Resources ---------------------------------------------------------------------------------------------------
 
     def _system(self) -> Document:
         uri = self._system_uri()
-        return _document(self._get(uri), uri)
+        return self._session.read(uri)
 
     def _system_uri(self) -> str:
         """The one ComputerSystem, or the one that the target names by id, name or UUID."""
@@ -186,9 +151,9 @@ class RedfishClient(Client):
         return self._system_path
 
     def _find_system(self) -> str:
-        collection = _link(_at(self._root, "Systems"))
-        members = _document(self._get(collection), collection).get("Members")
-        uris = [_link(one) for one in members] if isinstance(members, list) else []
+        collection = link(at(self._root, "Systems"))
+        members = self._session.read(collection).get("Members")
+        uris = [link(one) for one in members] if isinstance(members, list) else []
         wanted = self._target.system
         if wanted is None:
             if len(uris) == 1:
@@ -199,72 +164,7 @@ class RedfishClient(Client):
             if uri.rstrip("/").rpartition("/")[2] == wanted:
                 return uri
         for uri in uris:
-            system = _document(self._get(uri), uri)
-            if wanted.lower() in (_text(system, key).lower() for key in ("Id", "Name", "UUID")):
+            system = self._session.read(uri)
+            if wanted.lower() in (text(system, key).lower() for key in ("Id", "Name", "UUID")):
                 return uri
         raise BadRequest(f"the BMC has no system {wanted!r}")
-
-    def _get(self, uri: str) -> Answer:
-        return self._http.request("GET", uri)
-
-    def _change(self, method: str, uri: str, document: Mapping[str, Any], **headers: str) -> None:
-        answer = self._http.request(method, uri, document, **headers)
-        if not answer.ok:
-            raise _refusal(answer, uri)
-
-
-def _document(answer: Answer, uri: str) -> Document:
-    if not answer.ok:
-        raise _refusal(answer, uri)
-    return answer.json()
-
-
-def _refusal(answer: Answer, uri: str) -> HwctlError:
-    """What an error's status means, with the service's own words (DSP0266, 8.6)."""
-    words = _words(answer)
-    text = f"{uri}: HTTP {answer.status}" + (f", {words}" if words else "")
-    if answer.status in (401, 403):
-        return AuthFailed(f"the BMC refused {text}: check user name, password and the user's role")
-    if answer.status in (404, 405, 501):
-        return Unsupported(f"the BMC has no {text}")
-    if answer.status in (429, 503):
-        return Busy(f"the BMC is busy: {text}")
-    return Refused(f"the BMC refused {text}")
-
-
-def _words(answer: Answer) -> str:
-    try:
-        error = _at(answer.json(), "error")
-    except BadAnswer:
-        return ""
-    extended = error.get("@Message.ExtendedInfo")
-    texts = [one.get("Message") for one in extended if isinstance(one, dict)] if isinstance(extended, list) else []
-    return " ".join(str(text) for text in texts if text) or str(error.get("message", ""))
-
-
-def _at(document: Mapping[str, Any], *keys: str) -> Document:
-    """An object within an object, empty where it is not there."""
-    found: Any = document
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _link(reference: Any) -> str:
-    """The address in an @odata.id. Raises BadAnswer."""
-    uri = reference.get("@odata.id") if isinstance(reference, dict) else None
-    if not isinstance(uri, str) or not uri.startswith("/"):
-        raise BadAnswer("the BMC's answer lacks a link that Redfish requires (@odata.id): is it a Redfish service?")
-    return uri
-
-
-def _path(location: str) -> Optional[str]:
-    """A Location may be a path or a whole address (RFC 9110, 10.2.2)."""
-    if "://" in location:
-        location = "/" + location.split("://", 1)[1].partition("/")[2]
-    return location or None
-
-
-def _text(document: Mapping[str, Any], key: str) -> str:
-    found = document.get(key)
-    return found if isinstance(found, str) else ""

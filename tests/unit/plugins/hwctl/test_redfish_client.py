@@ -58,7 +58,7 @@ def test_one_connection_serves_a_whole_session(service: RedfishService) -> None:
     with connect(service) as client:
         client.power()
         client.boot()
-        assert client._http._connection is not None
+        assert client._session.http._connection is not None
 
 
 def test_a_service_without_sessions_gets_basic_authentication(service: RedfishService) -> None:
@@ -162,7 +162,7 @@ def test_a_power_state_is_never_guessed(service: RedfishService, state: str | No
 
 def test_a_session_is_ended_though_the_nodes_time_is_over(service: RedfishService) -> None:
     client = connect(service)
-    client._http.deadline = Deadline(0)
+    client._session.http.deadline = Deadline(0)
     client.close()
     assert len(service.requests("DELETE")) == 1
 

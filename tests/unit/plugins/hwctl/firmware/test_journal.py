@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written down of a run, and what others read of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest, Locked
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.history import hints, latest_run, read_run
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import Journal
+
+
+def test_a_run_is_followed_while_it_runs_and_afterwards(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    journal = Journal(folder, "r1")
+    journal.write(begin=1, targets=["a"])
+    journal.write(target="a", key="a:443", state="INSPECT")
+    journal.note(target="a", key="a:443", percent=40)
+    running = read_run(folder, "r1")
+    assert (running.status, running.targets["a"]["state"]) == ("running", "INSPECT")
+    journal.write(target="a", key="a:443", state="DONE")
+    journal.write(end={"changed": 1})
+    journal.close()
+    assert (read_run(folder, "r1").status, latest_run(folder)) == ("ended", "r1")
+
+
+def test_a_run_that_broke_off_is_told_from_one_that_ended(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path), "r1")
+    journal.write(begin=1)
+    journal.close()
+    assert read_run(str(tmp_path), "r1").status == "broken off"
+
+
+def test_a_line_that_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path), "r1")
+    journal.write(target="a", key="a:443", state="UPLOAD")
+    journal.close()
+    with (tmp_path / "r1.jsonl").open("a") as file:
+        file.write('{"time":"2026","target":"a","key":"a:443","sta')
+    assert [one["state"] for one in hints(str(tmp_path), ["a:443"])["a:443"]] == ["UPLOAD"]
+
+
+def test_a_run_has_its_journal_to_itself(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path), "r1")
+    with pytest.raises(Locked, match="r1 is under way"):
+        Journal(str(tmp_path), "r1")
+    journal.close()
+    Journal(str(tmp_path), "r1").close()
+
+
+@pytest.mark.parametrize("name", ["", "../r1", "a/b", ".hidden", "x" * 101, "a b"])
+def test_a_run_has_a_name_that_is_one_of_a_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadRequest, match="no name for a run"):
+        Journal(str(tmp_path), name)
+
+
+def test_a_run_that_is_not_there_is_told_with_where_it_would_be(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="no run r9"):
+        read_run(str(tmp_path), "r9")
+
+
+def test_what_is_done_is_no_hint_and_what_failed_is_one(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path), "r1")
+    for key, end in (("a:1", "DONE"), ("b:1", "FAILED")):
+        journal.write(target=key, key=key, state="UPLOAD")
+        journal.write(target=key, key=key, state=end)
+    journal.close()
+    found = hints(str(tmp_path), ["a:1", "b:1", "c:1"])
+    assert {key: [one["state"] for one in known] for key, known in found.items()} == {
+        "a:1": [],
+        "b:1": ["UPLOAD", "FAILED"],
+    }
+
+
+def test_many_steps_at_once_share_the_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs = 0
+    slow = threading.Event()
+
+    def fsync(file: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        slow.wait(0.05)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    journal = Journal(str(tmp_path), "r1")
+    writers = [
+        threading.Thread(target=journal.write, kwargs={"target": str(n), "key": str(n), "state": "UPLOAD"})
+        for n in range(50)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    journal.close()
+    assert len((tmp_path / "r1.jsonl").read_text().splitlines()) == 50
+    assert syncs < 10
+
+
+def test_a_disk_that_is_full_ends_the_run_and_not_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(str(tmp_path), "r1")
+
+    def fsync(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(BadRequest, match="No space left"):
+        journal.write(target="a", key="a:1", state="UPLOAD")
+    journal.close()
