@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Optional, Tuple
 
 from vbmcd.firmware.options import FirmwareOptions
+from vbmcd.media.options import MediaOptions
 
 DEFAULT_ADDRESS = "::"
 DEFAULT_PORT = 623
@@ -101,6 +102,7 @@ class Instance:
     redfish: Optional[Redfish] = None
     """None: IPMI only."""
     firmware: FirmwareOptions = field(default_factory=FirmwareOptions)
+    media: MediaOptions = field(default_factory=MediaOptions)
     owner: str = ""
     """A label; purging is limited to one."""
     active: bool = False

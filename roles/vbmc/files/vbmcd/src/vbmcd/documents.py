@@ -19,6 +19,7 @@ from vbmcd.config import DEFAULT_REDFISH_PORT, MAX_USERS, Instance, Privilege, R
 from vbmcd.errors import InvalidRequest, VbmcError, refusal
 from vbmcd.fields import CHANGED_MASK, MASK, Reader
 from vbmcd.firmware import documents as firmware
+from vbmcd.media import documents as media
 
 FILE_FORMAT = 1
 
@@ -76,6 +77,7 @@ class Wanted:
     cipher_suites: Optional[Tuple[int, ...]] = None
     redfish: Optional[WantedRedfish] = None
     firmware: Optional[firmware.Changes] = None
+    media: Optional[media.Changes] = None
     owner: Optional[str] = None
     state: State = State.PRESENT
 
@@ -109,6 +111,7 @@ class Wanted:
             connection=connection,
             redfish=redfish,
             firmware=firmware.applied(self.firmware, base.firmware),
+            media=media.applied(self.media, base.media),
             active=active,
             **changes,
         )
@@ -134,10 +137,11 @@ _STORED_KEYS = (
     "cipher_suites",
     "redfish",
     "firmware",
+    "media",
     "owner",
     "state",
 )
-_LATER_KEYS = ("kg", "cipher_suites", "redfish", "firmware")
+_LATER_KEYS = ("kg", "cipher_suites", "redfish", "firmware", "media")
 """Keys that files of older versions lack."""
 SPEC_KEYS = (*_STORED_KEYS, "default_port")
 _USER_KEYS = ("name", "password", "privilege")
@@ -214,6 +218,7 @@ def _parse(item: object, keys: Tuple[str, ...], place: str, errors: List[VbmcErr
         cipher_suites=reader.get("cipher_suites", fields.cipher_suites),
         redfish=_parse_redfish(item.get("redfish"), name, errors),
         firmware=firmware.parse(item.get("firmware"), name, errors),
+        media=media.parse(item.get("media"), name, errors),
         owner=reader.get("owner", fields.owner),
         state=reader.get("state", _state) or State.PRESENT,
     )
@@ -330,6 +335,7 @@ def instance_to_document(instance: Instance, mask: bool = True) -> Document:
         "cipher_suites": list(instance.cipher_suites),
         "redfish": _redfish_to_document(instance.redfish),
         "firmware": firmware.to_document(instance.firmware),
+        "media": media.to_document(instance.media),
         "owner": instance.owner,
         "state": (State.STARTED if instance.active else State.STOPPED).value,
     }

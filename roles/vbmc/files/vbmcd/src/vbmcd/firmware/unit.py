@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from typing import Optional
+from typing import Any, Coroutine, Optional
 
 from vbmcd.background import Background
 from vbmcd.commands.bmc import Bmc
@@ -34,6 +34,7 @@ class Unit:
         self._background = Background()
         self._timer: Optional[asyncio.TimerHandle] = None
         self._resetting: Optional[asyncio.TimerHandle] = None
+        self._fetch: Optional[asyncio.Task[None]] = None
         options = bmc.instance.firmware
         self._software = Software(options, Kept.from_bytes(bmc.kept.get(RECORD, b"")), lambda: secrets.token_hex(4))
         self._follow()
@@ -65,6 +66,16 @@ class Unit:
         for timer in (self._timer, self._resetting):
             if timer is not None:
                 timer.cancel()
+        if self._fetch is not None:
+            self._fetch.cancel()
+
+    def fetch(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run what fetches an image; it ends with the next reset."""
+        self._fetch = self._loop.create_task(job)
+
+    @property
+    def fetching(self) -> bool:
+        return self._fetch is not None and not self._fetch.done()
 
     # --- Inside -----------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from vbmcd.redfish.openbmc_rest import legacy
 from vbmcd.redfish.registries import registries
 from vbmcd.redfish.root import root
 from vbmcd.redfish.sessions import sessions
+from vbmcd.redfish.simple_update import simple_updates
 from vbmcd.redfish.systems import systems
 from vbmcd.redfish.table import Router
 from vbmcd.redfish.task_service import task_service
@@ -37,6 +38,7 @@ CHAPTERS = (
     logs,
     update_service,
     uploads,
+    simple_updates,
     task_service,
     legacy,
 )

@@ -155,7 +155,7 @@ def _checked(parameters: Dict[str, Any], bmc: Bmc) -> ApplyTime:
         raise failure(400, "PropertyMissing", "Targets")
     if targets is not None:
         _check_targets(targets)
-    return apply_time(parameters)
+    return wanted_apply_time(parameters)
 
 
 def _check_targets(targets: Any) -> None:
@@ -168,7 +168,7 @@ def _check_targets(targets: Any) -> None:
         raise failure(400, "PropertyValueNotInList", targets[0], "Targets/0")
 
 
-def apply_time(parameters: Dict[str, Any]) -> ApplyTime:
+def wanted_apply_time(parameters: Dict[str, Any]) -> ApplyTime:
     """The apply time that is asked for; OnReset where none is. Raises Failure."""
     wanted = parameters.get(APPLY_TIME, ApplyTime.ON_RESET.value)
     if wanted not in [one.value for one in ApplyTime]:
@@ -252,17 +252,17 @@ def finish(target: str, bmc: Bmc, reader: ImageReader, apply: ApplyTime) -> Resp
     busy = software.due(FaultKind.BUSY)
     unit.done()
     if busy is not None:
-        raise _busy()
+        raise try_later()
     return accepted(task, bmc)
 
 
 def _refused(why: Refusal, manifest: Manifest) -> Failure:
     if why is Refusal.EXISTS:
         return failure(409, "ResourceAlreadyExists", "SoftwareInventory", "Version", manifest.version)
-    return _busy()
+    return try_later()
 
 
-def _busy() -> Failure:
+def try_later() -> Failure:
     return failure(503, "ServiceTemporarilyUnavailable", BUSY_SECONDS, headers={"Retry-After": BUSY_SECONDS})
 
 
