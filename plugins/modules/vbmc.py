@@ -191,6 +191,34 @@ options:
                 description:
                   - As O(firmware.faults[].seconds).
                 type: float
+      media:
+        description:
+          - As O(media), of this instance.
+        type: dict
+        suboptions:
+          schemes:
+            description:
+              - As O(media.schemes).
+            type: list
+            elements: str
+            choices: [http, https]
+          folders:
+            description:
+              - As O(media.folders).
+            type: list
+            elements: str
+          pool:
+            description:
+              - As O(media.pool).
+            type: str
+          verify:
+            description:
+              - As O(media.verify).
+            type: bool
+          max_bytes:
+            description:
+              - As O(media.max_bytes).
+            type: int
       owner:
         description:
           - As O(owner), of this instance.
@@ -355,6 +383,37 @@ options:
             description:
               - How long a V(stall) lasts, or how much longer a V(slow) activation takes.
             type: float
+  media:
+    description:
+      - >-
+        From where the BMC may fetch what a Redfish client names, firmware images (SimpleUpdate) and virtual media.
+        The daemon fetches with its own rights and from its own place in the network.
+      - What is left out stays as it is. See docs/redfish.md, 'From where a BMC fetches', for what a new instance takes.
+    type: dict
+    suboptions:
+      schemes:
+        description:
+          - The schemes of URLs that may be downloaded. An empty list for none.
+        type: list
+        elements: str
+        choices: [http, https]
+      folders:
+        description:
+          - Folders of the managed host with files that may be used. There are none by default.
+        type: list
+        elements: str
+      pool:
+        description:
+          - libvirt's storage pool that downloaded media are put in.
+        type: str
+      verify:
+        description:
+          - Whether the certificates of servers are verified.
+        type: bool
+      max_bytes:
+        description:
+          - The largest medium that is taken, in bytes.
+        type: int
   owner:
     description:
       - A label that says whose the instance is, such as the name of a lab; see O(purge).
@@ -521,6 +580,14 @@ FIRMWARE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "faults": {"type": "list", "elements": "dict", "options": FAULT_ARGUMENTS},
 }
 
+MEDIA_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "schemes": {"type": "list", "elements": "str", "choices": ["http", "https"]},
+    "folders": {"type": "list", "elements": "str"},
+    "pool": {"type": "str"},
+    "verify": {"type": "bool"},
+    "max_bytes": {"type": "int"},
+}
+
 INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "domain": {"type": "str"},
     "username": {"type": "str"},
@@ -535,6 +602,7 @@ INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "kg": {"type": "str", "no_log": True},
     "cipher_suites": {"type": "list", "elements": "int"},
     "firmware": {"type": "dict", "options": FIRMWARE_ARGUMENTS},
+    "media": {"type": "dict", "options": MEDIA_ARGUMENTS},
     "owner": {"type": "str"},
 }
 

@@ -127,6 +127,9 @@ instances:
     firmware:
       description: The firmware that it comes with and the planned faults, as the option of M(baremetal.lab.vbmc).
       type: dict
+    media:
+      description: From where it may fetch media and images, as the option of M(baremetal.lab.vbmc).
+      type: dict
     owner:
       description: The label that says whose it is.
       type: str

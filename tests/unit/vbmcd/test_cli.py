@@ -162,6 +162,13 @@ def test_add_takes_options_of_the_firmware(vbmc: Vbmc) -> None:
     assert "2.10 for vbmcd, openbmc-2025, faults: busy (2 times), slow (always)" in vbmc("show", "x").out
 
 
+def test_add_says_from_where_media_may_come(vbmc: Vbmc) -> None:
+    assert vbmc("add", "x", "--media", "folders=[/srv/iso]", "--media", "schemes=[https]").code == 0
+    media = vbmc.daemon.instances["x"].media
+    assert (media.schemes, media.folders) == (("https",), ("/srv/iso",))
+    assert "https, /srv/iso" in vbmc("show", "x").out
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -16,6 +16,7 @@ from vbmcd.firmware.image import Manifest, Purpose
 from vbmcd.firmware.options import FirmwareOptions
 from vbmcd.firmware.software import ApplyTime
 from vbmcd.firmware.unit import Unit
+from vbmcd.machine.base import Power
 
 MANAGER = "/redfish/v1/Managers/1"
 RESET = f"{MANAGER}/Actions/Manager.Reset"
@@ -100,6 +101,17 @@ async def test_the_hosts_firmware_is_none_of_the_bmcs(board: RedfishBoard) -> No
     host = await update(board, "b2", Purpose.HOST)
     answer = await board.web("PATCH", MANAGER, {"Links": {"ActiveSoftwareImage": {"@odata.id": host}}})
     assert answer.messages == ["PropertyValueNotInList"]
+
+
+async def test_the_system_says_which_firmware_of_the_host_runs(board: RedfishBoard) -> None:
+    link = await update(board, "b2", Purpose.HOST)
+    board.bmc.history.switched(Power(False))
+    system = (await board.get("/redfish/v1/Systems/1")).json
+    assert system["BiosVersion"] == "b2"
+    document = (await board.get(system["Bios"]["@odata.id"])).json
+    assert document["Links"]["ActiveSoftwareImage"] == {"@odata.id": link}
+    assert (await board.get(link)).json["RelatedItem"] == [system["Bios"]]
+    board.bmc.history.close()
 
 
 async def test_a_switch_that_cannot_be_stored_is_refused(board: RedfishBoard) -> None:

@@ -68,6 +68,14 @@ class Add(VbmcCommand):
             metavar="OPTION=VALUE",
             help="how its firmware is to be, such as version=2.1.0 or dialect=openbmc-2023; the value is YAML",
         )
+        parser.add_argument(
+            "--media",
+            type=option,
+            action="append",
+            default=[],
+            metavar="OPTION=VALUE",
+            help="from where it may fetch media and images, such as folders=[/srv/iso] or schemes=[https]",
+        )
         parser.add_argument("--owner", metavar="LABEL", help="label that vbmc apply --purge can be limited to")
         return parser
 
@@ -110,6 +118,7 @@ def _spec(options: argparse.Namespace) -> Dict[str, Any]:
         "cipher_suites": options.cipher_suites,
         "redfish": redfish or None,
         "firmware": dict(options.firmware) or None,
+        "media": dict(options.media) or None,
         "owner": options.owner,
     }
     return {key: value for key, value in given.items() if value is not None}

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The `firmware` of an instance on the command line: options that are given, and what a table shows of them."""
+"""Options of an instance that have options themselves, on the command line, and what a table shows of its firmware."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any, Mapping, Tuple
 
-_TEXTS = ("version", "machine", "host_version", "dialect")
+_TEXTS = ("version", "machine", "host_version", "dialect", "pool")
 """Options that are text as they stand: a version 2.10 is no number."""
 
 

@@ -83,11 +83,17 @@ def _redfish(redfish: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _media(media: Mapping[str, Any]) -> str:
+    """``http, https, /srv/iso``: from where; ``no`` for from nowhere."""
+    return ", ".join([*media["schemes"], *media["folders"]]) or "no"
+
+
 _SHOWN: Mapping[str, Callable[[Any], str]] = {
     "users": _users,
     "cipher_suites": _numbers,
     "redfish": _redfish,
     "firmware": firmware.shown,
+    "media": _media,
 }
 """What a table has no room for as it is."""
 

@@ -10,6 +10,7 @@ is the one that ``commands`` serves by IPMI, so what one protocol changes the ot
 from __future__ import annotations
 
 from vbmcd.redfish.accounts import accounts
+from vbmcd.redfish.bios import bios
 from vbmcd.redfish.chassis import chassis
 from vbmcd.redfish.dispatch import Service
 from vbmcd.redfish.hardware import hardware
@@ -32,6 +33,7 @@ CHAPTERS = (
     sessions,
     accounts,
     systems,
+    bios,
     hardware,
     chassis,
     managers,

@@ -20,6 +20,7 @@ _FILE = f"{REGISTRIES}/{REGISTRY}/{REGISTRY}.{VERSION}.json"
 
 SCHEMAS: Dict[str, str] = {
     "AccountService": "v1_14_1",
+    "Bios": "v1_2_3",
     "BootOption": "v1_0_6",
     "Chassis": "v1_23_0",
     "ComputerSystem": "v1_22_0",

@@ -16,6 +16,7 @@ from vbmcd.commands.boot import DEVICE_SHIFT, EFI, PERSISTENT, VALID, BootFlags
 from vbmcd.commands.boot_options import set_flags
 from vbmcd.commands.chassis import command_power
 from vbmcd.machine.base import Action, BootDevice, Hardware, MachineError
+from vbmcd.redfish.bios import bios_parts
 from vbmcd.redfish.chassis import ASSET_TAG, IDENTIFY, identify_document, set_common
 from vbmcd.redfish.exchange import Request, Response, done
 from vbmcd.redfish.hardware import (
@@ -117,6 +118,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "Memory": link(MEMORY),
         "Storage": link(STORAGE),
         "EthernetInterfaces": link(INTERFACES),
+        **bios_parts(bmc),
         "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         "Actions": {
             f"#{RESET}": {

@@ -12,9 +12,8 @@ from vbmcd.firmware.tasks import Message, Monitor, Task, TaskState
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response, nothing
 from vbmcd.redfish.messages import failure
-from vbmcd.redfish.root import collection, link
+from vbmcd.redfish.root import collection, date_time, link
 from vbmcd.redfish.table import Chapter
-from vbmcd.redfish.update_service import date
 from vbmcd.redfish.update_ways import MONITORS, TASK_SERVICE, TASKS, ways_of
 
 task_service = Chapter()
@@ -69,7 +68,7 @@ async def get_task(request: Request, bmc: Bmc) -> Response:
     document: Dict[str, Any] = {
         **_short(task),
         "Name": f"Task {task.number}",
-        "StartTime": date(task.started),
+        "StartTime": date_time(task.started),
         "PercentComplete": task.percent,
         "TaskMonitor": ways_of(bmc).monitor(task.number),
         "Messages": _messages(task.messages),
@@ -77,7 +76,7 @@ async def get_task(request: Request, bmc: Bmc) -> Response:
         "Payload": {"HttpOperation": "POST", "TargetUri": task.target, "HttpHeaders": [], "JsonBody": "null"},
     }
     if task.ended is not None:
-        document["EndTime"] = date(task.ended)
+        document["EndTime"] = date_time(task.ended)
     return Response(document)
 
 

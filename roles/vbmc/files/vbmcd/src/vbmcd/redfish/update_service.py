@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import datetime
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.firmware.image import Purpose
@@ -14,7 +13,7 @@ from vbmcd.firmware.software import Activation, Image, Software
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response
 from vbmcd.redfish.messages import failure
-from vbmcd.redfish.root import MANAGER, SYSTEM, collection, link
+from vbmcd.redfish.root import MANAGER, SYSTEM, collection, date_time, link
 from vbmcd.redfish.table import Chapter
 from vbmcd.redfish.update_ways import INVENTORY, UPDATE, ways_of
 
@@ -125,16 +124,5 @@ def manager_parts(bmc: Bmc) -> Dict[str, Any]:
     if running is not None:
         parts["Links"]["ActiveSoftwareImage"] = link(inventory_path(running))
     if software.last_reset is not None:
-        parts["LastResetTime"] = date(software.last_reset)
+        parts["LastResetTime"] = date_time(software.last_reset)
     return parts
-
-
-def host_version(bmc: Bmc) -> Optional[str]:
-    """The host's firmware that runs, where the BMC knows of any."""
-    image = bmc.part(Unit).look().running(Purpose.HOST)
-    return image.manifest.version if image else None
-
-
-def date(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
-    return moment.isoformat().replace("+00:00", "Z")
