@@ -15,14 +15,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import dependencies, report, throughput
+from benchmarks import dependencies, redfish, report, throughput
 from benchmarks.scenarios import Case, commands, footprint
 from benchmarks.servers import CHECKOUT, DOMAINS, IpmiSim, Server, Vbmcd, VirtualBmc, domain
 from benchmarks.task import vbmc_task
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
 
-PARTS = ("footprints", "commands", "busy", "task", "dependencies")
+PARTS = ("footprints", "commands", "busy", "task", "dependencies", "redfish")
 RESULT = CHECKOUT / ".cache/bench/result.json"
 
 
@@ -40,13 +40,16 @@ class Size:
     task: int
     commands: int
     rounds: int
+    redfish: int = 500
+    """BMCs for the memory of one that nobody asks."""
     paced_seconds: float = 3.0
     follow: tuple[tuple[int, int], ...] = ((1, 500), (8, 100))
     """Numbers of dependencies, and how often each group is suspended and resumed."""
 
     @property
     def domains(self) -> int:
-        return min(max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task), DOMAINS)
+        most = max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task, self.redfish)
+        return min(most, DOMAINS)
 
 
 FULL = Size(
@@ -55,7 +58,7 @@ FULL = Size(
 )  # fmt: skip
 QUICK = Size(
     auto=(1, 50), instance=(1, 50), virtualbmc=(1, 10),
-    crowd=50, busy=(20, 50), task=50, commands=1000, rounds=3, paced_seconds=0.5,
+    crowd=50, busy=(20, 50), task=50, redfish=100, commands=1000, rounds=3, paced_seconds=0.5,
     follow=((1, 20), (8, 5)),
 )  # fmt: skip
 
@@ -115,6 +118,9 @@ def run(size: Size, folder: Path, libvirtd: Libvirtd, parts: Collection[str]) ->
         say("a domain's dependencies follow it")
         (folder / "watcher").mkdir()
         results.follows = dependencies.measure(libvirtd, folder / "watcher", size.follow)
+    if "redfish" in parts:
+        say("requests of Redfish, and BMCs that nobody asks")
+        results.redfish = redfish.measure(folder, libvirtd.uri, size.redfish, size.commands // 5, size.rounds)
     results.minutes = (time.monotonic() - began) / 60
     return results
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.dependencies import Follow
+from benchmarks.redfish import Redfish, RequestCost
 from benchmarks.scenarios import CommandCost, Footprint
 from benchmarks.task import TaskTimes
 from benchmarks.throughput import RATE, BusyCost, Latency, SessionMemory, SetUpCost
@@ -32,6 +33,7 @@ class Results:
     session_memory: SessionMemory | None = None
     task: TaskTimes | None = None
     follows: list[Follow] = field(default_factory=list)
+    redfish: Redfish | None = None
     minutes: float = 0.0
 
 
@@ -172,6 +174,33 @@ def follow_targets(results: Results) -> list[Target]:
     ]
 
 
+def redfish(measured: Sequence[RequestCost]) -> str:
+    rows = [
+        [
+            one.server,
+            "kept" if one.kept else "new each time",
+            f"{one.cpu:.0f}",
+            f"{1e6 / one.cpu:.0f}",
+            f"{one.rate:.0f}",
+        ]
+        for one in measured
+    ]
+    return table(["GET of a system over TLS", "connection", "CPU us", "a CPU second", "a second"], rows)
+
+
+def redfish_targets(results: Results) -> list[Target]:
+    measured = results.redfish
+    ours, theirs = measured.requests[:2] if measured else (None, None)
+    return [
+        Target(
+            "Redfish GET of a system: CPU, times sushy-emulator's",
+            0.2,
+            ours.cpu / theirs.cpu if ours and theirs else None,
+        ),
+        Target("Redfish: KiB PSS more for an idle BMC beyond the first", 30, measured.idle if measured else None),
+    ]
+
+
 def targets(results: Results) -> list[Target]:
     auto = {one.bmcs: one for one in results.footprints if one.server.endswith("auto")}
     single = {one.bmcs: one for one in results.footprints if one.server.endswith("instance")}
@@ -209,7 +238,10 @@ def show(results: Results) -> str:
         parts.append(table(["BMCs in one vbmc task", "converge s", "unchanged s", "purge s"], times))
     if results.follows:
         parts.append(follows(results.follows))
-    rows = [one.row() for one in [*targets(results), *busy_targets(results), *follow_targets(results)]]
+    if results.redfish:
+        parts.append(redfish(results.redfish.requests))
+    aims = [*targets(results), *busy_targets(results), *follow_targets(results), *redfish_targets(results)]
+    rows = [one.row() for one in aims]
     parts.append(table(["target", "at most", "measured", ""], rows))
     return "\n\n".join(part for part in parts if part)
 

@@ -29,6 +29,7 @@ from rig.waiting import eventually
 CHECKOUT = Path(__file__).resolve().parents[2]
 DAEMON = CHECKOUT / "roles/vbmc/files/vbmcd/src"
 VIRTUALBMC = CHECKOUT / ".cache/virtualbmc/bin/vbmcd"
+SUSHY = CHECKOUT / ".cache/virtualbmc/bin/sushy-emulator"
 STOP_SECONDS = 60
 DOMAINS = 1000
 """BMCs of vbmcd beyond so many share the domains of the first ones."""
@@ -107,6 +108,9 @@ class Server(ABC):
 class Vbmcd(Server):
     """This collection's daemon, run from the checkout."""
 
+    redfish_offset = 0
+    """Redfish's ports begin so many behind IPMI's; 0: no Redfish."""
+
     def __init__(self, count: int, folder: Path, workers: str) -> None:
         self.name = f"vbmcd --workers {workers}"
         self.first_port = FIRST_PORTS[workers] + (DOMAINS if count > DOMAINS else 0)
@@ -132,6 +136,7 @@ class Vbmcd(Server):
                 "port": port,
                 "libvirt_uri": uri,
                 "state": "started",
+                **({"redfish": {"port": port + self.redfish_offset}} if self.redfish_offset else {}),
             }
             for number, port in enumerate(self.ports)
         ]
@@ -154,6 +159,39 @@ class Vbmcd(Server):
             check=False,
         )
         return done.returncode == 0
+
+
+class RedfishVbmcd(Vbmcd):
+    """The daemon with Redfish on each BMC."""
+
+    redfish_offset = 2000
+
+    def __init__(self, count: int, folder: Path) -> None:
+        super().__init__(count, folder, "1")
+        self.name = "vbmcd"
+
+
+class SushyEmulator(Server):
+    """sushy-tools' emulator from PyPI, by HTTPS: all domains of a libvirtd by one service on one port."""
+
+    name = "sushy-emulator 2.2.0"
+    first_port = 27000
+
+    def command(self) -> list[str]:
+        files = ["--ssl-certificate", "certificate.pem", "--ssl-key", "certificate.pem"]
+        uri = (self.folder / "uri").read_text()
+        return [str(SUSHY), "-i", ADDRESS, "-p", str(self.first_port), "--libvirt-uri", uri, *files]
+
+    def configure(self, uri: str) -> None:
+        """A key of the kind that vbmcd makes, so that a handshake costs the same."""
+        (self.folder / "uri").write_text(uri)
+        key = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=bench".split()
+        )
+        where = [str(self.folder / name) for name in ("key", "certificate")]
+        subprocess.run([*key, "-keyout", where[0], "-out", where[1]], check=True, capture_output=True)
+        pem = b"".join(Path(one).read_bytes() for one in where)
+        (self.folder / "certificate.pem").write_bytes(pem)
 
 
 class VirtualBmc(Server):
