@@ -237,4 +237,23 @@ def _instance_of(properties: Document) -> Document:
     users = _USER.findall(document.get("users") or "")
     shown = [{"name": name, "privilege": privilege} for name, privilege in users]
     suites = [int(number) for number in (document.get("cipher_suites") or "").split(", ") if number]
-    return {**document, "users": shown, "cipher_suites": suites, "pid": document.get("pid") or None}
+    redfish = _redfish_of(document.get("redfish") or "")
+    return {
+        **document,
+        "users": shown,
+        "cipher_suites": suites,
+        "redfish": redfish,
+        "pid": document.get("pid") or None,
+    }
+
+
+def _redfish_of(shown: str) -> Document:
+    """``https, port 443, address 192.0.2.7``, as ``vbmc show`` has it, with the names of the module's options."""
+    scheme, *words = shown.split(", ")
+    if scheme not in ("https", "http"):
+        return {"enabled": False}
+    found: Document = {"enabled": True, "tls": scheme == "https", "address": "", "certificate": "", "key": ""}
+    for word in words:
+        key, _blank, value = word.partition(" ")
+        found[key] = int(value) if key == "port" else value
+    return found

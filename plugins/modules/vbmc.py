@@ -124,6 +124,35 @@ options:
           - As O(cipher_suites), of this instance.
         type: list
         elements: int
+      redfish:
+        description:
+          - As O(redfish), of this instance.
+        type: dict
+        suboptions:
+          enabled:
+            description:
+              - As O(redfish.enabled).
+            type: bool
+          port:
+            description:
+              - As O(redfish.port).
+            type: int
+          address:
+            description:
+              - As O(redfish.address).
+            type: str
+          tls:
+            description:
+              - As O(redfish.tls).
+            type: bool
+          certificate:
+            description:
+              - As O(redfish.certificate).
+            type: path
+          key:
+            description:
+              - As O(redfish.key).
+            type: path
       firmware:
         description:
           - As O(firmware), of this instance.
@@ -313,6 +342,41 @@ options:
       - A new instance takes V([3, 17]).
     type: list
     elements: int
+  redfish:
+    description:
+      - The Redfish service of the BMC, beside IPMI and with the same users; see docs/redfish.md.
+      - What is left out stays as it is. A new instance has none unless this is given, if only as V({}).
+    type: dict
+    suboptions:
+      enabled:
+        description:
+          - Whether there is Redfish. Default V(true) where O(redfish) is given at all.
+        type: bool
+      port:
+        description:
+          - The TCP port to answer on.
+          - Left out, an instance keeps the one that it has. A new one is given V(443) beside the UDP port V(623), else
+            the number of that port, or a free one.
+        type: int
+      address:
+        description:
+          - The IP address to answer on. Empty for the instance's O(address), which is what a new one takes.
+        type: str
+      tls:
+        description:
+          - Whether it is HTTPS, of TLS 1.2 or 1.3. V(false) for HTTP, which sends passwords in the clear.
+          - A new one takes V(true).
+        type: bool
+      certificate:
+        description:
+          - A file on the managed host, PEM, with the certificate and those that lead from it to one that clients know.
+          - The daemon's user has to be able to read it. A file that was renewed is read anew.
+          - Empty for one that the daemon makes and signs itself, which is what a new one takes.
+        type: path
+      key:
+        description:
+          - The file with the certificate's key, without a password. Empty where it is in O(redfish.certificate), too.
+        type: path
   firmware:
     description:
       - The firmware that the BMC has for others to update over Redfish, and what goes wrong by plan when they do.
@@ -457,6 +521,15 @@ EXAMPLES = r"""
         password: "{{ monitor_password }}"
         privilege: user
 
+- name: A BMC with Redfish beside IPMI
+  baremetal.lab.vbmc:
+    name: node-01
+    address: 192.0.2.7
+    port: 623
+    redfish:
+      port: 443
+    state: started
+
 - name: A BMC whose first firmware update is refused and lands all the same, and whose second activation fails
   baremetal.lab.vbmc:
     name: node-01
@@ -566,6 +639,15 @@ FAULT_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "seconds": {"type": "float"},
 }
 
+REDFISH_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "enabled": {"type": "bool"},
+    "port": {"type": "int"},
+    "address": {"type": "str"},
+    "tls": {"type": "bool"},
+    "certificate": {"type": "path"},
+    "key": {"type": "path", "no_log": False},
+}
+
 FIRMWARE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "version": {"type": "str"},
     "machine": {"type": "str"},
@@ -601,6 +683,7 @@ INSTANCE_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "libvirt_sasl_password": {"type": "str", "no_log": True},
     "kg": {"type": "str", "no_log": True},
     "cipher_suites": {"type": "list", "elements": "int"},
+    "redfish": {"type": "dict", "options": REDFISH_ARGUMENTS},
     "firmware": {"type": "dict", "options": FIRMWARE_ARGUMENTS},
     "media": {"type": "dict", "options": MEDIA_ARGUMENTS},
     "owner": {"type": "str"},

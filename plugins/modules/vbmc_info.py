@@ -124,6 +124,29 @@ instances:
       type: list
       elements: int
       sample: [3, 17]
+    redfish:
+      description: Its Redfish service.
+      type: dict
+      contains:
+        enabled:
+          description: Whether it has one.
+          type: bool
+        tls:
+          description: Whether it is HTTPS.
+          type: bool
+        port:
+          description: The TCP port.
+          type: int
+          sample: 443
+        address:
+          description: The address, where it is another than the instance's.
+          type: str
+        certificate:
+          description: The file of its certificate, where it was given one.
+          type: str
+        key:
+          description: The file of the certificate's key, where it is another.
+          type: str
     firmware:
       description: The firmware that it comes with and the planned faults, as the option of M(baremetal.lab.vbmc).
       type: dict

@@ -156,6 +156,9 @@ def _node(name: str, own: Mapping[str, Any], variables: Mapping[str, Mapping[str
         value = _value(own, f"bmc_{key}")
         if value is not None:
             bmc[key] = int(value) if key == "port" else str(value)
+    redfish = own.get("bmc_redfish")
+    if redfish is not None:
+        bmc["redfish"] = dict(redfish) if isinstance(redfish, Mapping) else {"enabled": redfish}
     others = depends_on(own)
     group: Optional[Dict[str, Any]] = None
     if others is not None:
@@ -224,6 +227,9 @@ def _bmc_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
     address = own.get("bmc_address")
     if address is not None and _address(address) is None:
         yield f"node '{name}' has bmc_address '{address}', which is no IP address: give it one of its hypervisor's"
+    redfish = own.get("bmc_redfish")
+    if redfish is not None and not isinstance(redfish, (bool, Mapping)):
+        yield f"node '{name}' has bmc_redfish {redfish!r}: give it true, false, or options of the module vbmc's redfish"
     password = own.get("bmc_password")
     if not password:
         yield f"node '{name}' has no bmc_password: set it for the node, or for the group '{NODES}' (Ansible Vault)"

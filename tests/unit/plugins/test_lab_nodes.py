@@ -91,6 +91,7 @@ def test_a_node_may_have_no_disk() -> None:
         ({"lab_vcpus": 0}, "lab_vcpus 0"),
         ({"bmc_port": 70000}, "bmc_port 70000"),
         ({"bmc_port": True}, "bmc_port True"),
+        ({"bmc_redfish": "maybe"}, "bmc_redfish 'maybe'"),
         ({"bmc_address": "hv1"}, "bmc_address 'hv1'"),
         ({"bmc_password": ""}, "no bmc_password"),
         ({"bmc_password": "x" * 21}, "more than 20 bytes"),
@@ -273,3 +274,11 @@ def test_dependencies_that_can_not_be_are_told_with_the_nodes_names(
 ) -> None:
     (found,) = lab(nodes).problems
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("given", "item"), [(True, {"enabled": True}), (False, {"enabled": False}), ({"port": 443}, {"port": 443})]
+)
+def test_redfish_is_asked_for_by_a_word_or_with_its_options(given: object, item: object) -> None:
+    [node] = lab({"n1": {"bmc_redfish": given}}).nodes
+    assert node.bmc["redfish"] == item

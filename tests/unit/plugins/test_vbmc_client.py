@@ -122,3 +122,31 @@ def test_the_command_that_was_chosen_wins_and_a_missing_one_is_none(tmp_path: An
     assert VbmcClient.find(str(chosen), lambda name: "/usr/bin/vbmc") == str(chosen)
     assert VbmcClient.find(str(tmp_path / "other"), lambda name: "/usr/bin/vbmc") is None
     assert VbmcClient.find(None, lambda name: f"/usr/bin/{name}") in (ROLE_COMMAND, "/usr/bin/vbmc")
+
+
+@pytest.mark.parametrize(
+    ("shown", "redfish"),
+    [
+        ("no", {"enabled": False}),
+        (
+            "https, port 443",
+            {"enabled": True, "tls": True, "port": 443, "address": "", "certificate": "", "key": ""},
+        ),
+        (
+            "http, port 8000, address ::1, certificate /etc/a b, key /etc/k",
+            {
+                "enabled": True,
+                "tls": False,
+                "port": 8000,
+                "address": "::1",
+                "certificate": "/etc/a b",
+                "key": "/etc/k",
+            },
+        ),
+    ],
+)
+def test_redfish_is_read_from_the_words_that_the_command_shows(shown: str, redfish: dict[str, Any]) -> None:
+    # Of both commands that it asks: a row of the list, and one of the properties.
+    row = {"Name": "a", "Property": "redfish", "Value": shown}
+    [instance] = VbmcClient(Command(stdout=json.dumps([row])), "vbmc").instances()
+    assert instance["redfish"] == redfish

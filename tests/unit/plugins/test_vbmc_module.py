@@ -102,6 +102,15 @@ def test_no_secret_is_on_the_command_line_or_in_the_result(host: Host) -> None:
     assert [secret for secret in secrets if secret in f"{host.arguments}{result}"] == []
 
 
+def test_redfish_goes_to_the_daemon_as_it_is_given(host: Host) -> None:
+    host.run(
+        instances=[{"name": "a"}, {"name": "b", "redfish": {"enabled": False}}], redfish={"port": 443, "tls": True}
+    )
+    first, second = ({key: value for key, value in one["redfish"].items() if value is not None} for one in host.asked)
+    assert first == {"port": 443, "tls": True}
+    assert second == {"enabled": False}
+
+
 def test_firmware_goes_to_the_daemon_as_it_is_given(host: Host) -> None:
     firmware = {"version": "2.0", "dialect": "openbmc-2023", "faults": [{"kind": "busy"}]}
     host.run(instances=[{"name": "a"}, {"name": "b", "firmware": {"slots": 3}}], firmware=firmware)
