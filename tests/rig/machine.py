@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from typing import BinaryIO
 
 from vbmcd.machine.base import (
     Action,
@@ -18,6 +19,7 @@ from vbmcd.machine.base import (
     NetworkInterface,
     PowerObserver,
     Statistics,
+    Unsupported,
 )
 
 BREAK = b"<break>"
@@ -69,6 +71,10 @@ class ScriptedMachine:
             console=True,
         )
         """What hardware() answers."""
+        self.loaded: str | None = None
+        """The path of the medium in the CD drive."""
+        self.stored: dict[str, bytes] = {}
+        """Media that were stored, by path."""
         self.observer: PowerObserver | None = None
         self.host = "a host's run"
         """What host_run() answers."""
@@ -117,6 +123,28 @@ class ScriptedMachine:
         if self.fails is not None:
             raise self.fails
         return self.parts
+
+    async def medium(self) -> str | None:
+        if self.fails is not None:
+            raise self.fails
+        if not any(disk.device == "cdrom" for disk in self.parts.disks):
+            raise Unsupported("no drive")
+        return self.loaded
+
+    async def change_medium(self, path: str | None) -> None:
+        self._note("change_medium", path)
+        self.loaded = path
+
+    async def store_medium(self, pool: str, name: str, content: BinaryIO, size: int) -> str:
+        self._note("store_medium", (pool, name))
+        path = f"/{pool}/{name}"
+        self.stored[path] = content.read()
+        assert len(self.stored[path]) == size
+        return path
+
+    async def discard_medium(self, pool: str, name: str) -> None:
+        self._note("discard_medium", (pool, name))
+        self.stored.pop(f"/{pool}/{name}", None)
 
     def observe(self, observer: PowerObserver) -> None:
         self.observer = observer

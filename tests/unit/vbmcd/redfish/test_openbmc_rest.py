@@ -62,7 +62,14 @@ async def test_an_update_from_login_to_reset() -> None:
     assert (await one.get(path)).status == 401, "sessions end with the reset"
     one.headers = RedfishBoard().headers
     assert (await objects(one))[f"{SOFTWARE}/functional"]["endpoints"] == [path]
-    assert (await one.get(f"{STATE}/bmc0")).json["data"]["CurrentBMCState"].endswith(".NotReady")
+
+
+async def test_a_bmc_that_starts_is_not_ready() -> None:
+    one = board()
+    for seconds, expected in ((60, "NotReady"), (0, "Ready")):
+        one.bmc.go_away(0, seconds)
+        state = (await one.get(f"{STATE}/bmc0")).json["data"]["CurrentBMCState"]
+        assert state.rpartition(".")[2] == expected
 
 
 async def test_priority_switches_back() -> None:

@@ -43,10 +43,11 @@ RECORDS = (
     "certificate",
     "redfish",
     "firmware",
+    "media",
 )
 """What workers have kept for an instance: the boot options, the power restore policy, the machine's power, user ids,
 the event log, the FRU inventory that was written, SOL; of Redfish, the certificate and key that were made for it, and
-what its clients set; the firmware images."""
+what its clients set; the firmware images; the virtual medium."""
 
 _SUFFIX = ".json"
 _TEMPORARY = ".tmp-"

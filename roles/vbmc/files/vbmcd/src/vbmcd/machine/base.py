@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
-from typing import Callable, NamedTuple, Optional, Protocol, Tuple
+from typing import BinaryIO, Callable, NamedTuple, Optional, Protocol, Tuple
 
 
 class Action(enum.Enum):
@@ -217,6 +217,21 @@ class Machine(Protocol):
 
     async def hardware(self) -> Hardware:
         """What the machine is made of; kept until it may have changed."""
+
+    async def medium(self) -> Optional[str]:
+        """The path of what is in the CD drive; None for an empty one. Raises Unsupported where there is no drive."""
+
+    async def change_medium(self, path: Optional[str]) -> None:
+        """Have that file of the machine's host in the drive, write-protected, or nothing: now and at later starts."""
+
+    async def store_medium(self, pool: str, name: str, content: BinaryIO, size: int) -> str:
+        """Keep `content` where the machine's host can use it, in place of what has that name; the path of it.
+
+        Takes as long as it takes, unlike all else.
+        """
+
+    async def discard_medium(self, pool: str, name: str) -> None:
+        """Forget what was kept by that name."""
 
     def observe(self, observer: PowerObserver) -> None:
         """Have `observer` told of the machine's power. One observer, for as long as the machine is there."""

@@ -11,9 +11,10 @@ import time
 import uuid
 from functools import cache, partial
 from pathlib import Path
-from typing import Callable, Optional, Tuple
+from typing import BinaryIO, Callable, Optional, Tuple
 
 from vbmcd.machine import libvirt_actions as actions
+from vbmcd.machine import libvirt_media
 from vbmcd.machine.base import Action, BootOverride, Busy, GroupFailed, Hardware, Power, PowerObserver, Statistics
 from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_console import LibvirtConsole
@@ -175,6 +176,19 @@ class LibvirtMachine:
         found = await self._link.call(self._name, read_hardware, self._name)
         self._hardware = (version, now, found)
         return found
+
+    async def medium(self) -> Optional[str]:
+        return await self._link.call(self._name, libvirt_media.medium, self._name)
+
+    async def change_medium(self, path: Optional[str]) -> None:
+        await self._link.act(self._name, libvirt_media.change_medium, self._name, path)
+        self.changed()
+
+    async def store_medium(self, pool: str, name: str, content: BinaryIO, size: int) -> str:
+        return await asyncio.to_thread(libvirt_media.store, self._link.settings, pool, name, content, size)
+
+    async def discard_medium(self, pool: str, name: str) -> None:
+        await asyncio.to_thread(libvirt_media.discard, self._link.settings, pool, name)
 
     async def _act(self, what: str, planned: Callable[..., actions.Plan], *wanted: object) -> actions.Plan:
         """Read and decide what comes of `wanted`, then do it. One at a time."""

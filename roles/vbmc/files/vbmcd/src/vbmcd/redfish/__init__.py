@@ -26,6 +26,7 @@ from vbmcd.redfish.table import Router
 from vbmcd.redfish.task_service import task_service
 from vbmcd.redfish.update_service import update_service
 from vbmcd.redfish.upload import uploads
+from vbmcd.redfish.virtual_media import virtual_media
 
 CHAPTERS = (
     root,
@@ -42,6 +43,7 @@ CHAPTERS = (
     uploads,
     simple_updates,
     task_service,
+    virtual_media,
     legacy,
 )
 """What is served. A new chapter is added here."""

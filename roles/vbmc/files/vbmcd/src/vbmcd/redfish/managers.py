@@ -65,6 +65,7 @@ def manager_document(bmc: Bmc) -> Dict[str, Any]:
         "SerialConsole": {"ServiceEnabled": True, "MaxConcurrentSessions": 1, "ConnectTypesSupported": ["IPMI"]},
         "NetworkProtocol": link(NETWORK),
         "LogServices": link(f"{MANAGER}/LogServices"),
+        "VirtualMedia": link(f"{MANAGER}/VirtualMedia"),
         **parts,
         "Links": links,
         "Actions": {

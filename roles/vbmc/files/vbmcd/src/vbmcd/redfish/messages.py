@@ -100,6 +100,7 @@ MESSAGES: Dict[str, Kind] = {
     "HeaderInvalid": Kind("The header %1 is not valid.", CRITICAL),
     "PayloadTooLarge": Kind("The body is too large.", WARNING, "Send a smaller one."),
     "MissingOrMalformedPart": Kind("The multipart body lacks a part, or has a malformed one.", CRITICAL),
+    "CouldNotEstablishConnection": Kind("%1 can't be had.", CRITICAL),
     "InvalidUpload": Kind("%1 got what is no image for this BMC: %2.", WARNING),
     "InsufficientStorage": Kind("There is not enough room.", CRITICAL, "Remove something first."),
     "LicenseRequired": Kind("A license for %1 is required.", CRITICAL),

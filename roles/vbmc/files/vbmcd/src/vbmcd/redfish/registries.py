@@ -49,6 +49,7 @@ SCHEMAS: Dict[str, str] = {
     "TaskService": "v1_1_4",
     "Thermal": "v1_7_1",
     "UpdateService": "v1_11_1",
+    "VirtualMedia": "v1_6_3",
     "Volume": "v1_9_0",
 }
 """The schemas of what is served, and their versions."""
@@ -71,6 +72,7 @@ COLLECTIONS = (
     "SoftwareInventory",
     "Storage",
     "Task",
+    "VirtualMedia",
     "Volume",
 )
 """Of which there are collections."""

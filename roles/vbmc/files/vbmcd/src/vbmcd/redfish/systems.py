@@ -119,6 +119,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "Storage": link(STORAGE),
         "EthernetInterfaces": link(INTERFACES),
         **bios_parts(bmc),
+        "VirtualMedia": link(f"{SYSTEM}/VirtualMedia"),
         "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         "Actions": {
             f"#{RESET}": {
