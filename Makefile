@@ -144,8 +144,12 @@ $(STAMPS)/bench: requirements/bench.txt
 	.cache/virtualbmc/bin/pip install --quiet -r requirements/bench.txt
 	mkdir -p $(@D) && touch $@
 
-# A VirtualBMC to take over from.
-test integration: $(STAMPS)/bench
+$(STAMPS)/redfish: requirements/redfish.txt scripts/redfish-clients.sh
+	scripts/redfish-clients.sh
+	mkdir -p $(@D) && touch $@
+
+# A VirtualBMC to take over from, and Redfish's clients.
+test integration: $(STAMPS)/bench $(STAMPS)/redfish
 
 # Folders are listed besides files, so that a removed file counts as a change.
 COLLECTION_SOURCES := $(shell find galaxy.yml README.md LICENSE meta plugins roles playbooks \

@@ -107,7 +107,7 @@ def _document(number: int, slot: Slot) -> Dict[str, Any]:
     role = "NoAccess" if slot.limit == NO_ACCESS else ROLE_OF[Privilege(slot.limit)]
     return {
         "@odata.id": f"{ACCOUNTS}/{number}",
-        "@odata.type": "#ManagerAccount.v1_12_0.ManagerAccount",
+        "@odata.type": "#ManagerAccount.v1_12_1.ManagerAccount",
         "Id": str(number),
         "Name": "User Account",
         "UserName": slot.name,

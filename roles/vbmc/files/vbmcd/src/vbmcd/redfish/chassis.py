@@ -154,7 +154,7 @@ async def get_power(request: Request, bmc: Bmc) -> Response:
     return Response(
         {
             "@odata.id": f"{CHASSIS}/Power",
-            "@odata.type": "#Power.v1_7_1.Power",
+            "@odata.type": "#Power.v1_7_3.Power",
             "Id": "Power",
             "Name": "Power",
             "PowerControl": [control],

@@ -38,7 +38,7 @@ _ARCHITECTURES = {
     "mips64el": ("MIPS", "MIPS64"),
 }
 """ProcessorArchitecture and InstructionSet of libvirt's words."""
-_PROTOCOLS = {"virtio": "PCIe", "scsi": "SAS", "sata": "SATA", "ide": "SATA", "usb": "USB", "nvme": "NVMe"}
+_PROTOCOLS = {"scsi": "SAS", "sata": "SATA", "usb": "USB", "nvme": "NVMe"}
 _ALIASES = {"network": "Pxe", "hd": "Hdd", "cdrom": "Cd", "fd": "Floppy"}
 
 
@@ -178,7 +178,6 @@ async def get_drive(request: Request, bmc: Bmc) -> Response:
             "Id": disk.name,
             "Name": disk.name,
             "CapacityBytes": disk.capacity,
-            "MediaType": "SSD",
             **({"Protocol": protocol} if protocol else {}),
             "SerialNumber": disk.serial or None,
             "Status": ENABLED,

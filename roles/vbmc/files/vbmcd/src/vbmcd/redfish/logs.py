@@ -64,7 +64,7 @@ async def get_service(request: Request, bmc: Bmc) -> Response:
     return Response(
         {
             "@odata.id": LOG,
-            "@odata.type": "#LogService.v1_4_0.LogService",
+            "@odata.type": "#LogService.v1_5_0.LogService",
             "Id": "SEL",
             "Name": "System Event Log",
             "LogEntryType": "SEL",
@@ -73,7 +73,6 @@ async def get_service(request: Request, bmc: Bmc) -> Response:
             "ServiceEnabled": True,
             "DateTime": date_time(log.time(time.time())),
             "DateTimeLocalOffset": "+00:00",
-            "Overflow": log.overflown,
             "Status": {"State": "Enabled", "Health": "OK"},
             "Entries": link(ENTRIES),
             "Actions": {f"#{CLEAR}": {"target": f"{LOG}/Actions/{CLEAR}"}},

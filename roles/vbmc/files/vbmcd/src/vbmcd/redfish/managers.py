@@ -51,7 +51,7 @@ def manager_document(bmc: Bmc) -> Dict[str, Any]:
     }
     return {
         "@odata.id": MANAGER,
-        "@odata.type": "#Manager.v1_19_0.Manager",
+        "@odata.type": "#Manager.v1_19_1.Manager",
         "Id": "1",
         "Name": "Manager",
         "ManagerType": "BMC",

@@ -125,7 +125,7 @@ class Message:
         for number, argument in enumerate(self.arguments, start=1):
             text = text.replace(f"%{number}", argument)
         document: Dict[str, Any] = {
-            "@odata.type": "#Message.v1_1_2.Message",
+            "@odata.type": "#Message.v1_2_0.Message",
             "MessageId": f"{_PREFIX}.{self.id}",
             "Message": text,
             "MessageArgs": list(self.arguments),

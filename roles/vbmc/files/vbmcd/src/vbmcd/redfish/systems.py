@@ -89,6 +89,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         identity = {"UUID": str(await bmc.machine.system_uuid())}
     except MachineError:
         state, identity, status = {"PowerState": None}, {}, {"State": "UnavailableOffline", "Health": "Critical"}
+    policy = power_policy.restore_policy(bmc)
     try:
         parts: Optional[Hardware] = await bmc.machine.hardware()
     except MachineError:
@@ -103,7 +104,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "Manufacturer": MANUFACTURER,
         "Model": PRODUCT,
         "AssetTag": bmc.part(Settings).text("AssetTag"),
-        "PowerRestorePolicy": POLICIES.get(power_policy.restore_policy(bmc)),
+        **({"PowerRestorePolicy": POLICIES[policy]} if policy in POLICIES else {}),
         **identity,
         **state,
         "Status": status,

@@ -140,7 +140,7 @@ def _messages(messages: List[Message]) -> List[Dict[str, Any]]:
             text = text.replace(f"%{number}", argument)
         documents.append(
             {
-                "@odata.type": "#Message.v1_1_2.Message",
+                "@odata.type": "#Message.v1_2_0.Message",
                 "MessageId": f"{_PREFIX}.{key}",
                 "Message": text,
                 "MessageArgs": list(arguments),
