@@ -331,6 +331,7 @@ def request(params: Dict[str, Any], check: bool) -> FirmwareRequest:
         activation=params["activation_timeout"],
         reboot=params["reboot_timeout"],
         poll=params["poll_interval"],
+        doubt=4 * params["poll_interval"],
         verify_reads=params["verify_reads"],
         verify_pause=params["verify_interval"],
     )

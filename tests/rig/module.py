@@ -34,22 +34,35 @@ class Module:
 
     def __call__(self, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         """What it returns, a failure too; `warnings` are texts."""
+        return self.result(self.start(check=check, diff=diff, **options))
+
+    def start(self, *, check: bool = False, diff: bool = False, **options: Any) -> subprocess.Popen[str]:
+        """Its process, which has been given its options."""
         import ansible
 
         arguments = {**self.defaults, **options, "_ansible_check_mode": check, "_ansible_diff": diff}
         paths = [str(self.folder), str(Path(ansible.__file__).parents[1])]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [PYTHON, "-m", f"ansible_collections.baremetal.lab.plugins.modules.{self.name}"],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def result(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """What the process returns in the end."""
+        stdout, stderr = process.communicate()
         try:
-            result: dict[str, Any] = json.loads(done.stdout)
+            result: dict[str, Any] = json.loads(stdout)
         except ValueError:
-            raise AssertionError(f"{self.name} printed no JSON:\n{done.stdout}{done.stderr}") from None
+            raise AssertionError(f"{self.name} printed no JSON:\n{stdout}{stderr}") from None
         result["warnings"] = [_text(warning) for warning in result.get("warnings", [])]
         return result
 

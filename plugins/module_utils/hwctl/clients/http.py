@@ -131,13 +131,16 @@ class HttpClient:
         for name, value in headers.items():
             connection.putheader(name, value)
         whole, broken = True, None
+        size = headers["Content-Length"]
         try:
             connection.endheaders()
             for piece in (part[start : start + PIECE] for part in parts for start in range(0, len(part), PIECE)):
-                deadline.check(f"the upload of {headers['Content-Length']} bytes")
+                deadline.check(f"the upload of {size} bytes")
                 connection.sock.settimeout(min(ANSWER_TIMEOUT, max(deadline.left, 0.001)))
                 connection.send(piece)
                 sent(len(piece))
+        except socket.timeout:
+            raise Unreachable(f"the BMC stopped reading: nothing went in {ANSWER_TIMEOUT:g} s") from None
         except OSError as error:
             whole, broken = False, error
         try:
