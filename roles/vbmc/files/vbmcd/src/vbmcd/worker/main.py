@@ -22,6 +22,7 @@ from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
 from vbmcd.rmcp.engine import Engine
 from vbmcd.worker import wire
+from vbmcd.worker.collector import Collector
 from vbmcd.worker.endpoint import Endpoint
 from vbmcd.worker.link import SupervisorLink
 from vbmcd.worker.udp import UdpSocket
@@ -54,6 +55,7 @@ class Worker:
         self._web: Optional[WebServer] = None
         self._web_endpoints: Dict[str, WebEndpoint] = {}
         self._links: Dict[str, Connection] = {}
+        self._collector = Collector()
 
     async def serve(self, stopped: asyncio.Event) -> None:
         """Until `stopped`, or until one of the two tasks fails: then the supervisor starts anew."""
@@ -87,6 +89,8 @@ class Worker:
             if one.redfish:
                 listener = await self._link.socket_of(one.redfish)
                 self._web_endpoints[one.instance.name] = (await self._web_server()).serve(bmc, listener)
+            self._collector.made()
+        self._collector.tidy()
         await self._link.send({"type": "done", "number": message["number"]})
 
     async def _web_server(self) -> WebServer:
@@ -125,6 +129,7 @@ class Worker:
         endpoint.bmc.journal.close()
         endpoint.bmc.history.close()
         self._pool.release(self._links.pop(name))
+        self._collector.dropped()
 
     async def _heartbeat(self) -> None:
         while True:
