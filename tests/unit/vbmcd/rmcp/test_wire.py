@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vbmcd.rmcp import packet
 from vbmcd.rmcp.errors import Malformed
-from vbmcd.rmcp.message import Message, checksum
+from vbmcd.rmcp.message import BMC_ADDRESS, Message, checksum
 from vbmcd.rmcp.session import WINDOW, SequenceWindow
 from vbmcd.rmcp.suites import SUITE_3, SUITE_17
 
@@ -59,6 +59,13 @@ def test_a_request_is_parsed_and_answered_with_both_checksums() -> None:
     assert message == Message(6, 0, 0x38, b"\x8e\x04", 0x81, 0, 0)
     # The answer that OpenIPMI's ipmi_sim gives has the same head: 81 1c 63 20 00 38 00 ...
     assert message.reply(b"\x00\x01").hex() == "811c632000380001a7"
+
+
+def test_an_answer_is_not_answered_so_that_two_bmcs_never_talk_to_each_other() -> None:
+    """Whoever forges a BMC's address, as the sender's in UDP and in IPMI, would have them do so for ever."""
+    asked = Message(netfn=6, lun=0, command=1, data=b"", requester=BMC_ADDRESS, requester_lun=0, sequence=0)
+    with pytest.raises(Malformed):
+        Message.parse(asked.reply(b"\xc1"))
 
 
 @pytest.mark.parametrize("raw", ["", "2018c8", "2018c8810038c7ff", "2118c7810038474a", "2018c981003847"])

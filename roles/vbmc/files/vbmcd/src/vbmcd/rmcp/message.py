@@ -11,6 +11,8 @@ from vbmcd.rmcp.errors import Malformed
 
 BMC_ADDRESS = 0x20
 """The BMC's slave address (5.4)."""
+RESPONSE = 0x04
+"""The bit of network function and LUN that responses have (5.1). Two BMCs would answer each other for ever."""
 
 _SMALLEST = 7
 
@@ -34,7 +36,7 @@ class Message(NamedTuple):
 
     @classmethod
     def parse(cls, raw: bytes) -> Message:
-        """Raises Malformed: too short, a wrong checksum, or a message for another address."""
+        """Raises Malformed: too short, a wrong checksum, for another address, or not a request but a response."""
         if len(raw) < _SMALLEST:
             raise Malformed("IPMI message is cut short")
         if sum(raw[:3]) & 0xFF or sum(raw[3:]) & 0xFF:
@@ -42,6 +44,8 @@ class Message(NamedTuple):
         address, netfn_lun, _checksum, requester, sequence_lun, command = raw[:6]
         if address != BMC_ADDRESS:
             raise Malformed("IPMI message is not for the BMC")
+        if netfn_lun & RESPONSE:
+            raise Malformed("IPMI message is a response")
         return cls(netfn_lun >> 2, netfn_lun & 3, command, raw[6:-1], requester, sequence_lun & 3, sequence_lun >> 2)
 
     def reply(self, answer: bytes) -> bytes:
