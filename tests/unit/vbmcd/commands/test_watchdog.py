@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rig.board import Board, until
 from vbmcd.commands.codes import CommandError
+from vbmcd.commands.watchdog import Watchdog
 from vbmcd.commands.watchdog_timer import ACTIONS, WatchdogSettings, WatchdogTimer
 from vbmcd.machine.base import Action, BootDevice, BootOverride, Busy
 
@@ -108,6 +109,18 @@ async def test_an_expired_timer_does_what_it_was_set_to(code: str, call: str) ->
     assert (await board.ask(APP, 0x25))[3:14] == f"04 {code} 00 10", "stopped, with the flag of its use"
     cause = "04" if call != "off" else "00"
     assert await board.ask(CHASSIS, 0x07) == f"00 {cause} 00"
+
+
+async def test_an_expiry_that_was_not_to_be_logged_leaves_the_next_one_logged() -> None:
+    """'Don't log' is for one expiration (27.3)."""
+    board = Board()
+    await board.ask(APP, 0x24, "8400000e0100")
+    await board.ask(APP, 0x22)
+    await until(lambda: not board.bmc.part(Watchdog).timer.next)
+    assert (await board.ask(APP, 0x25))[3:5] == "04"
+    assert not len(board.bmc.journal.sel)
+    await board.ask(APP, 0x22)
+    await until(lambda: len(board.bmc.journal.sel) == 1)
 
 
 async def test_what_the_machine_was_too_busy_for_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from vbmcd.commands.codes import Code, CommandError
@@ -129,6 +129,8 @@ class WatchdogTimer:
             return Expired(INTERRUPTS[settings.interrupt], settings.use, settings.log, final=False)
         self._ends, self._left = None, 0
         self.flags |= 1 << settings.use
+        # 'Don't log' is for one expiration (27.3).
+        self.settings = replace(settings, log=True)
         return Expired(ACTIONS[settings.action], settings.use, settings.log, final=True)
 
     def _count(self, now: float) -> int:
