@@ -134,6 +134,18 @@ async def test_a_parameter_that_is_marked_as_invalid_does_not_count(board: Board
     assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 85 80 04 00 00 00"
     await board.ask(CHASSIS, 0x02, "02")
     assert board.machine.calls[-1] == ("cycle", None)
+    again = Board(kept=board.records)
+    assert await again.ask(CHASSIS, 0x09, "050000") == "00 01 05 00 04 00 00 00", "nor after a restart"
+    await board.ask(CHASSIS, 0x08, "05")
+    assert await Board(kept=board.records).ask(CHASSIS, 0x09, "050000") == "00 01 05 80 04 00 00 00"
+
+
+async def test_flags_that_come_marked_as_invalid_change_no_machine(board: Board) -> None:
+    await board.ask(CHASSIS, 0x08, "058004000000")
+    assert await board.ask(CHASSIS, 0x08, "85c004000000") == "00"
+    assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 85 c0 04 00 00 00"
+    assert not [call for call in board.machine.calls if call[0] == "set_persistent_boot"]
+    assert await Board(kept=board.records).ask(CHASSIS, 0x09, "050000") == "00 01 05 40 04 00 00 00"
 
 
 @pytest.mark.parametrize(("timeout", "clearing", "flags", "expires"), [

@@ -14,6 +14,7 @@ from vbmcd.commands.boot import (
     INFO_ACKNOWLEDGE,
     INITIATOR_MAILBOX,
     LENGTHS,
+    VALID,
     BootFlags,
     BootOptions,
 )
@@ -58,6 +59,11 @@ class BootOption:
 async def set_boot_options(context: Context, request: BootOption) -> bytes:
     """Set System Boot Options (28.12). CCh for a device that the machine has not; never a reset."""
     bmc, value = context.bmc, request.value
+    if request.parameter == BOOT_FLAGS:
+        flags = BootFlags(value or bmc.boot.get(BOOT_FLAGS))
+        if value or request.valid != bmc.boot.is_valid(BOOT_FLAGS):
+            await (set_flags if request.valid else set_aside)(bmc, flags)
+        return b""
     if not value:
         bmc.boot.mark(request.parameter, request.valid)
         return b""
@@ -66,10 +72,7 @@ async def set_boot_options(context: Context, request: BootOption) -> bytes:
     if request.parameter == INFO_ACKNOWLEDGE:
         # Data 1 is the write mask of data 2, and reads as 0 (parameter 4).
         value = bytes((0, bmc.boot.get(INFO_ACKNOWLEDGE)[1] & ~value[0] | value[1] & value[0]))
-    if request.parameter == BOOT_FLAGS:
-        await set_flags(bmc, BootFlags(value))
-    else:
-        bmc.boot.put(request.parameter, value)
+    bmc.boot.put(request.parameter, value)
     bmc.boot.mark(request.parameter, request.valid)
     return b""
 
@@ -79,6 +82,14 @@ async def set_flags(bmc: Bmc, flags: BootFlags) -> None:
     await apply_flags(bmc, flags)
     bmc.boot.put(BOOT_FLAGS, flags.raw)
     bmc.boot.mark(BOOT_FLAGS, valid=True)
+
+
+async def set_aside(bmc: Bmc, flags: BootFlags) -> None:
+    """Keep the flags, marked as invalid: nothing is asked of the machine, and after a restart they are not valid."""
+    void = bytes((flags.raw[0] & ~VALID & 0xFF,)) + flags.raw[1:]
+    await bmc.remember(BootOptions.RECORD, void + bmc.boot.machine)
+    bmc.boot.put(BOOT_FLAGS, flags.raw)
+    bmc.boot.mark(BOOT_FLAGS, valid=False)
 
 
 async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:
