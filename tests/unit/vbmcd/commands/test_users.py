@@ -90,6 +90,21 @@ async def test_a_password_of_20_bytes_does_not_fit_into_a_test_of_16() -> None:
     assert await board.ask(APP, 0x47, password(3, 3, "j" * 20, 20)) == "00"
 
 
+async def test_a_test_tells_whether_a_password_was_stored_as_16_or_as_20_bytes() -> None:
+    """81h, "wrong password size was used" (22.30); it is what `ipmitool user test` is for."""
+    board = Board()
+    await add_bob(board)
+    for size, other in ((16, 20), (20, 16)):
+        assert await board.ask(APP, 0x47, password(5, 2, "b0b", size)) == "00"
+        assert await board.ask(APP, 0x47, password(5, 3, "b0b", size)) == "00"
+        assert await board.ask(APP, 0x47, password(5, 3, "wrong", size)) == "80"
+        assert await board.ask(APP, 0x47, password(5, 3, "b0b", other)) == "81"
+    again = Board(users=board.users[-1], kept=board.records)
+    assert await again.ask(APP, 0x47, password(5, 3, "b0b", 16)) == "81", "kept"
+    changed = Board(users=(ADMIN, User("bob", "another", Privilege.OPERATOR)), kept=board.records)
+    assert await changed.ask(APP, 0x47, password(5, 3, "another", 16)) == "00", "one of the instance has no form"
+
+
 async def test_nobody_but_an_administrator_changes_users() -> None:
     board = Board(Privilege.OPERATOR)
     for command, data in ((0x43, "810304"), (0x45, name(3, "bob")), (0x47, password(2, 3, "secret"))):

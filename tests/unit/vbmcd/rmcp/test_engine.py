@@ -228,6 +228,14 @@ def test_the_same_rakp_3_again_gets_the_same_rakp_4_until_the_session_is_used(en
     assert engine.receive(console.rakp3(), HERE, 0.0) is None
 
 
+def test_a_name_that_is_too_long_is_refused_with_0ch(engine: Engine) -> None:
+    console = ConsolePackets(b"a" * 17, b"secret")
+    assert console.opened(ask(engine, console.open_session())) == 0
+    answer = payload_of(ask(engine, console.rakp1()))
+    assert (answer[1], answer[4:]) == (0x0C, console.console_id.to_bytes(4, "little"))
+    assert engine.receive(console.rakp1(), HERE, 0.0) is None, "the login has ended"
+
+
 def test_steps_out_of_order_are_dropped(engine: Engine) -> None:
     console = ConsolePackets(b"admin", b"secret")
     console.opened(ask(engine, console.open_session()))

@@ -15,6 +15,7 @@ from vbmcd.commands.requests import change_of_length
 from vbmcd.commands.sol_config import SolConfig
 from vbmcd.commands.sol_port import SolPort
 from vbmcd.commands.table import of_length
+from vbmcd.commands.user_table import LAST_ID
 from vbmcd.commands.users import Users
 from vbmcd.config import Privilege
 from vbmcd.rmcp.packet import PAYLOAD_IPMI, PAYLOAD_OPEN_SESSION_REQUEST, PAYLOAD_SOL
@@ -29,6 +30,14 @@ VERSION = 0x10
 SETUP_PAYLOADS = 0x3F
 """Payload types 10h to 15h: Open Session and RAKP."""
 SUSPEND, REGENERATE = 0, 2
+
+
+def _user(number: int) -> int:
+    """The user id in a request's byte. CCh for one that there is not."""
+    number &= 0x3F
+    if not 1 <= number <= LAST_ID:
+        raise CommandError(Code.INVALID_FIELD)
+    return number
 
 
 def _sol(request: bytes) -> None:
@@ -110,8 +119,8 @@ async def get_payload_instance_info(context: Context, request: bytes) -> bytes:
 async def set_user_payload_access(context: Context, request: bytes) -> bytes:
     """Set User Payload Access (24.6): enable (0) or disable (1) SOL for a user id. Kept."""
     channel(request[0])
-    user, operation = request[1] & 0x3F, request[1] >> 6
-    if operation > 1 or not user:
+    user, operation = _user(request[1]), request[1] >> 6
+    if operation > 1:
         raise CommandError(Code.INVALID_FIELD)
     if not request[2] & SOL_BIT:
         return b""
@@ -125,10 +134,7 @@ async def set_user_payload_access(context: Context, request: bytes) -> bytes:
 async def get_user_payload_access(context: Context, request: bytes) -> bytes:
     """Get User Payload Access (24.7): standard and OEM payloads that a user id may activate."""
     channel(request[0])
-    user = request[1] & 0x3F
-    if not user:
-        raise CommandError(Code.INVALID_FIELD)
-    denied = SolConfig.of(context.bmc).denied >> user & 1
+    denied = SolConfig.of(context.bmc).denied >> _user(request[1]) & 1
     return bytes((0 if denied else SOL_BIT, 0, 0, 0))
 
 

@@ -11,7 +11,7 @@ password yet, flags) is in a record beside them, and yields to the instance's us
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from vbmcd.config import Privilege, User
@@ -38,6 +38,8 @@ class Slot:
     """The privilege limit, or NO_ACCESS (table 22-32)."""
     enabled: bool = False
     flags: int = 0
+    size: int = 0
+    """The form in which a client stored the password: 16 or 20 bytes (22.30); 0: it is the instance's."""
 
     @property
     def user(self) -> Optional[User]:
@@ -78,8 +80,9 @@ def _slot_of(user: User, slot: Optional[Slot]) -> Slot:
     if slot is not None and slot.user == user:
         return slot
     flags = (slot.flags if slot else 0) | MESSAGING
+    size = slot.size if slot and slot.password == user.password else 0
     return replace(slot or Slot(), name=user.name, password=user.password, limit=int(user.privilege), enabled=True,
-                   flags=flags)  # fmt: skip
+                   flags=flags, size=size)  # fmt: skip
 
 
 def _free_id(slots: Slots) -> int:
@@ -91,9 +94,7 @@ def _free_id(slots: Slots) -> int:
 
 def to_bytes(slots: Slots) -> bytes:
     """For the record. It holds passwords."""
-    return json.dumps(
-        {number: [slot.name, slot.password, slot.limit, slot.enabled, slot.flags] for number, slot in slots.items()}
-    ).encode()
+    return json.dumps({number: astuple(slot) for number, slot in slots.items()}).encode()
 
 
 def from_bytes(record: bytes) -> Slots:

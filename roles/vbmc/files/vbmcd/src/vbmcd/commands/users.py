@@ -212,16 +212,16 @@ async def set_user_password(context: Context, request: UserPassword) -> bytes:
             password = fields.password(request.password.decode())
         except ValueError as error:
             raise CommandError(Code.INVALID_FIELD, f"the password {error}") from None
-        await users.change(request.number, lambda slot: replace(slot, password=password))
+        await users.change(request.number, lambda slot: replace(slot, password=password, size=request.size))
         return b""
     await users.change(request.number, lambda slot: replace(slot, enabled=request.operation == ENABLE))
     return b""
 
 
 def check_password(slot: Slot, request: UserPassword) -> bytes:
-    """80h for a wrong one, 81h for one that does not fit into the form that was used."""
+    """80h for a wrong one, 81h for one that was stored in another form, or does not fit into this one."""
     password = slot.password.encode()
-    if len(password) > request.size:
+    if slot.size not in (0, request.size) or len(password) > request.size:
         raise CommandError(Code.PASSWORD_SIZE_DIFFERS)
     if not password or not hmac.compare_digest(password, request.password):
         raise CommandError(Code.PASSWORD_DIFFERS)

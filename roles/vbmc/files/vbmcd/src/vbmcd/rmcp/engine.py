@@ -15,7 +15,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
-from vbmcd.config import DEFAULT_CIPHER_SUITES, MAX_PASSWORD, Privilege, User
+from vbmcd.config import DEFAULT_CIPHER_SUITES, MAX_PASSWORD, MAX_USERNAME, Privilege, User
 from vbmcd.rmcp import packet
 from vbmcd.rmcp.admission import Admission
 from vbmcd.rmcp.errors import Malformed
@@ -226,6 +226,9 @@ class Engine:
         if rakp1.privilege > Privilege.ADMINISTRATOR or not rakp1.privilege:
             self._logins.pop(login.session_id)
             return rakp_error(rakp1.tag, Status.INVALID_ROLE, login.console_id)
+        if len(rakp1.name) > MAX_USERNAME:
+            self._logins.pop(login.session_id)
+            return rakp_error(rakp1.tag, Status.INVALID_NAME_LENGTH, login.console_id)
         exchange = login.exchange
         if exchange is None or login.rakp1 is None or replace(rakp1, tag=login.rakp1.tag) != login.rakp1:
             exchange = self._begin_exchange(login, rakp1)

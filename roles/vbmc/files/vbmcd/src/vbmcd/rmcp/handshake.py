@@ -96,9 +96,9 @@ class Rakp1:
 
     @classmethod
     def parse(cls, data: bytes) -> Rakp1:
-        """Raises Malformed: cut short, or a name length that says more than there is or 16 allow."""
-        if len(data) < 28 or data[27] > 16 or len(data) < 28 + data[27]:
-            raise Malformed("RAKP 1 is cut short or names too long a user")
+        """Raises Malformed: cut short, or a name length that says more than there is."""
+        if len(data) < 28 or len(data) < 28 + data[27]:
+            raise Malformed("RAKP 1 is cut short")
         return cls(
             tag=data[0],
             session_id=int.from_bytes(data[4:8], "little"),
