@@ -18,6 +18,7 @@ from vbmcd.machine.base import (
     MachineError,
     NetworkInterface,
     PowerObserver,
+    SecureBoot,
     Statistics,
     Unsupported,
 )
@@ -71,6 +72,8 @@ class ScriptedMachine:
             console=True,
         )
         """What hardware() answers."""
+        self.secure = False
+        """Whether Secure Boot is wanted."""
         self.loaded: str | None = None
         """The path of the medium in the CD drive."""
         self.stored: dict[str, bytes] = {}
@@ -123,6 +126,17 @@ class ScriptedMachine:
         if self.fails is not None:
             raise self.fails
         return self.parts
+
+    async def secure_boot(self) -> SecureBoot:
+        if self.fails is not None:
+            raise self.fails
+        if not self.parts.efi:
+            raise Unsupported("no EFI")
+        return SecureBoot(self.secure, False)
+
+    async def set_secure_boot(self, on: bool) -> None:
+        self._note("set_secure_boot", on)
+        self.secure = on
 
     async def medium(self) -> str | None:
         if self.fails is not None:

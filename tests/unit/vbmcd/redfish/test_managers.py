@@ -12,6 +12,7 @@ import pytest
 
 from rig.board import until
 from rig.redfish_board import RedfishBoard
+from vbmcd.config import Redfish
 from vbmcd.firmware.image import Manifest, Purpose
 from vbmcd.firmware.options import FirmwareOptions
 from vbmcd.firmware.software import ApplyTime
@@ -61,6 +62,14 @@ async def test_after_a_reset_the_activated_image_runs(board: RedfishBoard) -> No
     assert after["FirmwareVersion"] == "2.0.0" and after["LastResetTime"]
     assert after["Links"]["ActiveSoftwareImage"] == {"@odata.id": link}
     assert [call for call, _argument in board.machine.calls if call != "is_on"] == []
+
+
+async def test_ipmis_cold_reset_is_the_same_reset(board: RedfishBoard) -> None:
+    await update(board, "2.0.0")
+    board.bmc.instance = replace(board.bmc.instance, redfish=Redfish(8443))
+    assert await board.ask(0x06, 0x02) == "00"
+    await back(board)
+    assert (await manager(board))["FirmwareVersion"] == "2.0.0"
 
 
 async def test_a_bmc_that_starts_says_so(board: RedfishBoard) -> None:

@@ -14,6 +14,7 @@ from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.requests import Change, change_of_length
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
+from vbmcd.firmware.unit import Unit
 from vbmcd.storage.sensors import DEVICE_SUPPORT
 
 app = CommandTable(NetFn.APP)
@@ -41,8 +42,14 @@ async def get_device_id(context: Context, request: None) -> bytes:
 
 @app.change(0x02, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="cold reset")
 async def cold_reset(context: Context, request: Change) -> bytes:
-    """Cold Reset (20.2): of the BMC, never of the machine. All sessions end once this is answered."""
-    context.bmc.power_up()
+    """Cold Reset (20.2): of the BMC, never of the machine. All sessions end once this is answered.
+
+    A BMC with Redfish has firmware that may have been updated: it takes the time of its reset, and the new one runs.
+    """
+    if context.bmc.instance.redfish is not None:
+        context.bmc.part(Unit).reset_soon()
+    else:
+        context.bmc.power_up()
     return b""
 
 

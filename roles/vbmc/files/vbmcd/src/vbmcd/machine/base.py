@@ -108,6 +108,13 @@ class Hardware:
     """Whether it has a serial console."""
 
 
+class SecureBoot(NamedTuple):
+    """Whether a machine boots signed software alone: from its next start on, and now."""
+
+    enabled: bool
+    current: bool
+
+
 class Power(NamedTuple):
     """Whether a machine has power, and in which of its runs."""
 
@@ -217,6 +224,12 @@ class Machine(Protocol):
 
     async def hardware(self) -> Hardware:
         """What the machine is made of; kept until it may have changed."""
+
+    async def secure_boot(self) -> SecureBoot:
+        """Raises Unsupported for a machine that does not boot by EFI."""
+
+    async def set_secure_boot(self, on: bool) -> None:
+        """From the next start on. Raises Unsupported where there is no firmware for it."""
 
     async def medium(self) -> Optional[str]:
         """The path of what is in the CD drive; None for an empty one. Raises Unsupported where there is no drive."""

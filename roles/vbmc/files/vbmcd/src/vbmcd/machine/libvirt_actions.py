@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 import libvirt
 
-from vbmcd.machine import libvirt_group
+from vbmcd.machine import libvirt_group, libvirt_secure_boot
 from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
 from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot
 
@@ -72,6 +72,11 @@ def plan_persistent_boot(connection: Any, name: str, boot: BootOverride) -> Plan
     definition = domain.XMLDesc(_COMPLETE)
     changed = _with_boot(connection, definition, boot)
     return Plan(bool(domain.isActive()), define=changed if changed != definition else None)
+
+
+def plan_secure_boot(connection: Any, name: str, on: bool) -> Plan:
+    changed = libvirt_secure_boot.definition_with(connection, name, on)
+    return Plan(bool(connection.lookupByName(name).isActive()), define=changed)
 
 
 def set_autostart(connection: Any, name: str, on: bool) -> None:
@@ -143,7 +148,8 @@ def _boots_anew(domain: Any, boot: Optional[BootOverride]) -> bool:
         return True
     if not domain.isPersistent():
         return False
-    return boot_signature(domain.XMLDesc(0)) != boot_signature(domain.XMLDesc(_INACTIVE))
+    live, stored = domain.XMLDesc(0), domain.XMLDesc(_INACTIVE)
+    return boot_signature(live) != boot_signature(stored) or libvirt_secure_boot.pending(live, stored)
 
 
 def _with_boot(connection: Any, definition: str, boot: BootOverride) -> str:

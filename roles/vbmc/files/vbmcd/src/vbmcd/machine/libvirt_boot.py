@@ -43,7 +43,7 @@ def with_boot(definition: str, boot: BootOverride) -> str:
     Raises Unsupported if the domain has no such device, or can't be booted by device at all. Whether the
     hypervisor has EFI firmware is the caller's to check (efi_needed).
     """
-    domain = _parse(definition)
+    domain = parse(definition)
     os = _bootable(domain)
     devices = _devices(domain, boot.device)
     if not devices:
@@ -58,7 +58,7 @@ def with_boot(definition: str, boot: BootOverride) -> str:
 
 def efi_needed(definition: str, boot: BootOverride) -> Optional[Platform]:
     """The platform that must offer EFI for `boot`, or None when the firmware stays as it is."""
-    domain = _parse(definition)
+    domain = parse(definition)
     if not boot.efi or _is_efi(domain):
         return None
     kind = domain.find("os/type")
@@ -78,13 +78,13 @@ def offers_efi(capabilities: str) -> bool:
 
 def boot_signature(definition: str) -> Tuple[object, ...]:
     """What of a definition decides how it boots; live and inactive XML that boot alike have the same."""
-    domain = _parse(definition)
+    domain = parse(definition)
     listed = tuple(boot.get("dev") for boot in domain.iterfind("os/boot"))
     ordered = tuple(_identity(device) for device in _ordered(domain))
     return (listed, ordered, _is_efi(domain))
 
 
-def _parse(definition: str) -> ET.Element:
+def parse(definition: str) -> ET.Element:
     """Parse, and have prefixes such as qemu: and those in <metadata> written back as they were."""
     for _event, (prefix, uri) in ET.iterparse(StringIO(definition), events=["start-ns"]):
         if prefix and not re.fullmatch(r"ns\d+", prefix):  # ElementTree's own

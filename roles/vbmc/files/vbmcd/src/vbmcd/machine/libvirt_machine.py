@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Optional, Tuple
 
 from vbmcd.machine import libvirt_actions as actions
-from vbmcd.machine import libvirt_media
-from vbmcd.machine.base import Action, BootOverride, Busy, GroupFailed, Hardware, Power, PowerObserver, Statistics
+from vbmcd.machine import libvirt_media, libvirt_secure_boot
+from vbmcd.machine.base import (
+    Action,
+    BootOverride,
+    Busy,
+    GroupFailed,
+    Hardware,
+    Power,
+    PowerObserver,
+    SecureBoot,
+    Statistics,
+)
 from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_console import LibvirtConsole
 from vbmcd.machine.libvirt_hardware import read_hardware
@@ -176,6 +186,12 @@ class LibvirtMachine:
         found = await self._link.call(self._name, read_hardware, self._name)
         self._hardware = (version, now, found)
         return found
+
+    async def secure_boot(self) -> SecureBoot:
+        return await self._link.call(self._name, libvirt_secure_boot.read, self._name)
+
+    async def set_secure_boot(self, on: bool) -> None:
+        await self._act("Secure Boot", actions.plan_secure_boot, on)
 
     async def medium(self) -> Optional[str]:
         return await self._link.call(self._name, libvirt_media.medium, self._name)

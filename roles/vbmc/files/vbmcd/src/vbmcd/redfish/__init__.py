@@ -19,6 +19,7 @@ from vbmcd.redfish.managers import managers
 from vbmcd.redfish.openbmc_rest import legacy
 from vbmcd.redfish.registries import registries
 from vbmcd.redfish.root import root
+from vbmcd.redfish.secure_boot import secure_boot
 from vbmcd.redfish.sessions import sessions
 from vbmcd.redfish.simple_update import simple_updates
 from vbmcd.redfish.systems import systems
@@ -35,6 +36,7 @@ CHAPTERS = (
     accounts,
     systems,
     bios,
+    secure_boot,
     hardware,
     chassis,
     managers,

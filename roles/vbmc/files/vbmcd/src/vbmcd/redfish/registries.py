@@ -38,6 +38,7 @@ SCHEMAS: Dict[str, str] = {
     "Power": "v1_7_3",
     "Processor": "v1_18_0",
     "Role": "v1_3_2",
+    "SecureBoot": "v1_1_2",
     "Sensor": "v1_7_0",
     "ServiceRoot": "v1_16_0",
     "Session": "v1_7_0",

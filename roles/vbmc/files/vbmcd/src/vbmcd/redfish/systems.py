@@ -121,6 +121,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "EthernetInterfaces": link(INTERFACES),
         **bios_parts(bmc),
         "VirtualMedia": link(f"{SYSTEM}/VirtualMedia"),
+        **({"SecureBoot": link(f"{SYSTEM}/SecureBoot")} if parts is not None and parts.efi else {}),
         "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         "Actions": {
             f"#{RESET}": {
