@@ -19,6 +19,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable
@@ -50,6 +51,7 @@ the event log, the FRU inventory that was written, SOL; of Redfish, the certific
 what its clients set; the firmware images; the virtual medium."""
 
 _SUFFIX = ".json"
+_REDFISH = re.compile(rb'"redfish":\s*{\s*"enabled":\s*true')
 _TEMPORARY = ".tmp-"
 """How the names of unfinished files begin; an escaped name never begins with a dot."""
 _numbers = itertools.count()
@@ -102,6 +104,13 @@ class Store:
                     folder.chmod(0o700)
             except OSError as error:
                 raise _failed("make the folder", folder, error) from error
+
+    def has_redfish(self) -> bool:
+        """Whether any instance seems to have Redfish: a look at the files that costs little, and may be wrong."""
+        try:
+            return any(_REDFISH.search(path.read_bytes()) for path in self._instances.glob(f"*{_SUFFIX}"))
+        except OSError:
+            return False
 
     def lock(self, socket: str = "") -> None:
         """Keep every other daemon off this folder until close(), or the end of this process.

@@ -84,7 +84,7 @@ class Access:
         own = sum(session.user == user.name for session in self._by_digest.values())
         if len(self._by_digest) >= MAX_SESSIONS or own >= MAX_SESSIONS_PER_USER:
             raise failure(503, "SessionLimitExceeded", headers={"Retry-After": "30"})
-        token = secrets.token_urlsafe(24)
+        token = secrets.token_hex(24)
         session = WebSession(secrets.token_hex(5), user.name, user.password, source, time.time(), self._clock())
         self._by_digest[_digest(token)] = session
         return session, token
