@@ -27,6 +27,15 @@ def test_a_client_that_repeats_itself_without_end_gets_some_answers_only() -> No
     assert len(repeats.finish(request(1), b"\x00", 0.0)) == MAX_WAITING
 
 
+def test_a_client_that_repeats_all_it_may_while_nothing_ends_can_still_ask_for_more() -> None:
+    repeats, rounds = Repeats(), MAX_RUNS // 64 + 1
+    for number in range(rounds):
+        repeats.begin(request(number))
+        assert all(repeats.find(request(number, sequence), 0.0) for sequence in range(64))
+    repeats.begin(request(rounds))
+    assert repeats.find(request(rounds), 0.0) is not None
+
+
 def test_a_client_that_changes_without_end_takes_a_bounded_amount_of_memory() -> None:
     repeats = Repeats()
     repeats.begin(request(0))

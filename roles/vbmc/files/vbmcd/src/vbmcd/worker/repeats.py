@@ -58,7 +58,9 @@ class Repeats:
     def begin(self, request: Request) -> None:
         content = _content(request)
         if len(self._by_sequence) >= MAX_RUNS:
-            del self._by_sequence[next(key for key, run in self._by_sequence.items() if run.answer is not None)]
+            oldest = next((key for key, run in self._by_sequence.items() if run.answer is not None), None)
+            if oldest is not None:
+                del self._by_sequence[oldest]
         run = self._running[content] = Run()
         self._by_sequence[(content, request.message.sequence)] = run
 
