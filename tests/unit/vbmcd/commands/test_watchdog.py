@@ -89,6 +89,13 @@ async def test_what_a_timer_can_not_be_set_to_is_refused(request_: str, answer: 
     assert await Board().ask(APP, 0x24, request_) == answer
 
 
+async def test_what_is_read_of_a_timer_that_was_never_set_can_be_written() -> None:
+    """ipmitool's `mc watchdog set` changes what it was told to in what it has read."""
+    board = Board()
+    read = bytes.fromhex(await board.ask(APP, 0x25))
+    assert await board.ask(APP, 0x24, read[1:7].hex()) == "00"
+
+
 async def test_a_timer_is_started_by_a_reset_and_not_before_it_was_set() -> None:
     board = Board()
     assert await board.ask(APP, 0x22) == "80"
@@ -160,4 +167,4 @@ async def test_a_cold_reset_stops_the_timer() -> None:
     await board.ask(APP, 0x24, "0401000e6400")
     await board.ask(APP, 0x22)
     assert await board.ask(APP, 0x02) == "00"
-    assert await board.ask(APP, 0x25) == "00 00 00 00 00 00 00 00 00"
+    assert await board.ask(APP, 0x25) == "00 04 00 00 00 00 00 00 00"

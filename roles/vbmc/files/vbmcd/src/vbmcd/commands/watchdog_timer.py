@@ -28,8 +28,9 @@ INTERRUPTS = {0: None, NMI: Action.DIAGNOSTIC}
 class WatchdogSettings:
     """The request of Set Watchdog Timer (27.6)."""
 
-    use: int = 0
-    """1 to 5: BIOS FRB2, BIOS/POST, OS load, SMS/OS, OEM."""
+    use: int = 4
+    """1 to 5: BIOS FRB2, BIOS/POST, OS load, SMS/OS, OEM. Clients set what they have read before, but for what they
+    change, so that it has to be one of these even before it was ever set."""
     log: bool = True
     keep_running: bool = False
     action: int = 0
