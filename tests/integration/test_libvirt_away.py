@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from rig.waiting import eventually
 
 BUSY = b"\xc0"
 SET_BOOT = (0x00, 0x08)
+ACTIVATE_SOL, DEACTIVATE_SOL = (0x06, 0x48), (0x06, 0x49)
 ONCE_FROM_DISK = b"\x05\x80\x08\x00\x00\x00"
 RECOVERY_SECONDS = 2.5
 
@@ -94,6 +96,22 @@ def test_what_changed_meanwhile_is_seen_afterwards(
     come_back(own_libvirtd)
     eventually(lambda: console.request(*STATUS)[:1] == b"\0", 8, "the BMC has found libvirt again")
     eventually(lambda: not console.request(*STATUS)[1] & 1, 2, "and says off")
+
+
+def test_consoles_that_a_frozen_libvirt_does_not_open_take_a_thread_and_no_more(
+    own_libvirtd: Libvirtd, vbmcd: Vbmcd, console: Console
+) -> None:
+    """Each attempt hangs with it, whether anybody still waits for it or not."""
+    worker = Path("/proc", str(vbmcd.worker_of("away")))
+    threads, descriptors = (len(list((worker / kind).iterdir())) for kind in ("task", "fd"))
+    own_libvirtd.freeze()
+    for turn in range(50):
+        # Other requests each time, or a repeated one is answered as before.
+        assert console.request(*ACTIVATE_SOL, bytes((1, 1, 0xC0, turn, 0, 0)))[:1] == b"\0"
+        assert console.request(*DEACTIVATE_SOL, bytes((1, 1, 0, turn, 0, 0))) == b"\0"
+    assert len(list((worker / "task").iterdir())) <= threads + 4
+    assert len(list((worker / "fd").iterdir())) <= descriptors + 8
+    own_libvirtd.thaw()
 
 
 @leave

@@ -15,7 +15,7 @@ import logging
 import threading
 import xml.etree.ElementTree as ET
 from contextlib import suppress
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Set, Tuple
 
 import libvirt
 
@@ -31,6 +31,10 @@ _READ, _WRITE = libvirt.VIR_STREAM_EVENT_READABLE, libvirt.VIR_STREAM_EVENT_WRIT
 _END = libvirt.VIR_STREAM_EVENT_ERROR | libvirt.VIR_STREAM_EVENT_HANGUP
 
 _log = logging.getLogger(__name__)
+
+_opening: Set[Tuple[Connection, str]] = set()
+"""Consoles that a thread is about to open. With a libvirt daemon that hangs it hangs too, and has to be the only one:
+clients come and go meanwhile."""
 
 
 class LibvirtConsole:
@@ -93,8 +97,13 @@ class LibvirtConsole:
             stream.close()
 
     def _open(self) -> None:
-        if not self._closed:
-            threading.Thread(target=self._work, name="libvirt-console", daemon=True).start()
+        if self._closed:
+            return
+        if (self._settings, self._domain) in _opening:
+            self._again()
+            return
+        _opening.add((self._settings, self._domain))
+        threading.Thread(target=self._work, name="libvirt-console", daemon=True).start()
 
     def _work(self) -> None:
         try:
@@ -103,6 +112,8 @@ class LibvirtConsole:
             self._tell(self._failed, str(error))
         else:
             self._tell(self._opened, stream)
+        finally:
+            _opening.discard((self._settings, self._domain))
 
     def _opened(self, stream: _Stream) -> None:
         early, self._early = self._early, None
