@@ -122,15 +122,26 @@ async def test_a_user_who_is_disabled_is_gone_from_the_instance_and_can_come_bac
     assert again.users == [(ADMIN, User("bob", "b0b", Privilege.OPERATOR))]
 
 
+def log_in(board: Board, user: User) -> None:
+    console = ConsolePackets(user.name.encode(), user.password.encode(), role=user.privilege)
+    console.opened(board.engine.receive(console.open_session(), ("192.0.2.1", 1), 0.0))  # type: ignore[arg-type]
+    console.took_rakp2(board.engine.receive(console.rakp1(), ("192.0.2.1", 1), 0.0))  # type: ignore[arg-type]
+    board.engine.receive(console.rakp3(), ("192.0.2.1", 1), 0.0)
+
+
+async def test_a_users_sessions_go_on_under_another_name() -> None:
+    """Or who renames itself could not even close its session."""
+    board = Board(users=(ADMIN, JOE))
+    log_in(board, ADMIN)
+    log_in(board, JOE)
+    assert await board.ask(APP, 0x45, name(2, "root")) == "00"
+    assert [session.user for session in board.engine.sessions] == ["root", "joe"]
+
+
 async def test_a_disabled_users_sessions_end_and_others_stay() -> None:
     board = Board(users=(ADMIN, JOE))
-    sessions = []
-    for user, role in ((ADMIN, 4), (JOE, 2)):
-        console = ConsolePackets(user.name.encode(), user.password.encode(), role=role)
-        console.opened(board.engine.receive(console.open_session(), ("192.0.2.1", 1), 0.0))  # type: ignore[arg-type]
-        console.took_rakp2(board.engine.receive(console.rakp1(), ("192.0.2.1", 1), 0.0))  # type: ignore[arg-type]
-        board.engine.receive(console.rakp3(), ("192.0.2.1", 1), 0.0)
-        sessions.append(console)
+    log_in(board, ADMIN)
+    log_in(board, JOE)
     assert await board.ask(APP, 0x47, "0300") == "00"
     assert [session.user for session in board.engine.sessions] == ["admin"]
 

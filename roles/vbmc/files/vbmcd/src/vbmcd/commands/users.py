@@ -84,6 +84,7 @@ class Users:
         if now != then:
             await bmc.keep_users(then, now)
             bmc.instance = replace(bmc.instance, users=now)
+            bmc.engine.rename(before.name, after.name)
             bmc.engine.set_users(now)
         self.slots = slots
 

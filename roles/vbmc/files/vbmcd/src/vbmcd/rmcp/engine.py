@@ -114,6 +114,12 @@ class Engine:
         for login in self._logins.begun():
             self._logins.pop(login.session_id)
 
+    def rename(self, before: str, now: str) -> None:
+        """A user has another name from now on. Its sessions go on; set_users() comes next."""
+        for session in self.sessions:
+            if session.user == before:
+                session.user = now
+
     def receive(self, datagram: bytes, source: Address, now: float) -> Union[bytes, Request, SolPacket, None]:
         """A reply to send at once, a request to carry out or a packet for SOL, or None where nothing is to be answered.
 
