@@ -187,6 +187,18 @@ def test_openipmi_runs_commands(target: Target) -> None:
     assert openipmicmd(target, "0c 02 01 03 00 00") == "00 02 00 11 7f 00 00 01"
 
 
+@pytest.mark.parametrize(("request_", "answer"), [
+    ("06 30 00", "00"), ("06 31", "00 00"), ("06 33", "80"),
+    ("06 4a 01", "00 01 00 00"), ("06 4b 01 01", "00" + " 00" * 12), ("06 55 01 01 01", "83"),
+    ("06 4e 0e", "00 03 00 3f 00 00 00 00 00"), ("06 4f 0e 01", "00 10"), ("04 2f 10", "00 07 01"),
+])  # fmt: skip
+def test_what_tools_have_no_words_for_is_answered_to_raw_requests(target: Target, request_: str, answer: str) -> None:
+    netfn, command, *data = request_.split()
+    assert openipmicmd(target, request_) == f"00 {command} {answer}"
+    done = freeipmi("ipmi-raw", target, "0", netfn, command, *data)
+    assert done.output.lower() == f"rcvd: {command} {answer}"
+
+
 def test_a_presence_ping_is_answered(vbmcd: Vbmcd) -> None:
     vbmcd.serve("board-623", **NO_MACHINE, address="127.62.4.1", port=623)
     try:
