@@ -48,6 +48,8 @@ def board() -> Board:
     pytest.param(APP, 0x3B, "05", "cc", id="OEM is not there"),
     pytest.param(APP, 0x3B, "01", "cc", id="CALLBACK can't be set"),
     pytest.param(APP, 0x3C, "0f000000", "87", id="close a session that is not there"),
+    pytest.param(APP, 0x3C, "0000000009", "88", id="close a session by a handle that is not there"),
+    pytest.param(APP, 0x3C, "00000000", "87", id="close session 0, and no handle"),
     pytest.param(CHASSIS, 0x00, "", "00 00 20 20 20 20", id="chassis capabilities"),
     pytest.param(CHASSIS, 0x01, "", "00 60 00 40", id="chassis status, off"),
     pytest.param(CHASSIS, 0x02, "06", "cc", id="an action that does not exist"),

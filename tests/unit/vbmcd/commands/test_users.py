@@ -138,6 +138,15 @@ async def test_a_users_sessions_go_on_under_another_name() -> None:
     assert [session.user for session in board.engine.sessions] == ["root", "joe"]
 
 
+async def test_a_session_is_closed_by_its_handle() -> None:
+    board = Board(users=(ADMIN, JOE))
+    log_in(board, ADMIN)
+    log_in(board, JOE)
+    joe = board.engine.sessions[1]
+    assert await board.ask(APP, 0x3C, f"00000000{joe.handle:02x}") == "00"
+    assert [session.user for session in board.engine.sessions] == ["admin"]
+
+
 async def test_a_disabled_users_sessions_end_and_others_stay() -> None:
     board = Board(users=(ADMIN, JOE))
     log_in(board, ADMIN)

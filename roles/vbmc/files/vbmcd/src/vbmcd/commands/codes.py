@@ -22,6 +22,8 @@ class Code(enum.IntEnum):
     """Set Session Privilege Level (22.18): above the user's or the channel's limit."""
     INVALID_SESSION_ID = 0x87
     """Close Session (22.19)."""
+    INVALID_SESSION_HANDLE = 0x88
+    """Close Session (22.19)."""
     DATA_NOT_AVAILABLE = 0x80
     """Get Message (22.6): the queue is empty."""
     WATCHDOG_NOT_SET = 0x80

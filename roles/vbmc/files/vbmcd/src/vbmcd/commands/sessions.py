@@ -42,14 +42,18 @@ async def set_session_privilege(context: Context, request: bytes) -> bytes:
 
 @app.change(0x3C, privilege=Privilege.CALLBACK, parse=of_length(4, 5))
 async def close_session(context: Context, request: bytes) -> bytes:
-    """Close Session (22.19); another's needs an administrator. 87h for one that does not exist."""
-    session = context.session
+    """Close Session (22.19), by id, or by handle where that is 0; another's needs an administrator. 87h and 88h for
+    one that does not exist."""
+    session, engine = context.session, context.bmc.engine
     assert session is not None
     wanted = int.from_bytes(request[:4], "little")
+    by_handle = not wanted and len(request) == 5
+    if by_handle:
+        wanted = next((one.id for one in engine.sessions if one.handle == request[4]), 0)
     if wanted != session.id and session.privilege < Privilege.ADMINISTRATOR:
         raise CommandError(Code.INSUFFICIENT_PRIVILEGE)
-    if not context.bmc.engine.close(wanted):
-        raise CommandError(Code.INVALID_SESSION_ID)
+    if not engine.close(wanted):
+        raise CommandError(Code.INVALID_SESSION_HANDLE if by_handle else Code.INVALID_SESSION_ID)
     return b""
 
 
