@@ -148,6 +148,17 @@ async def test_flags_that_come_marked_as_invalid_change_no_machine(board: Board)
     assert await Board(kept=board.records).ask(CHASSIS, 0x09, "050000") == "00 01 05 40 04 00 00 00"
 
 
+async def test_a_cold_reset_leaves_of_the_boot_options_what_was_stored(board: Board) -> None:
+    for data in ("058004000000", "0001", "0308", "0700ab", "81"):
+        assert await board.ask(CHASSIS, 0x08, data) == "00"
+    assert await board.ask(APP, 0x02) == "00"
+    assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 05 80 04 00 00 00"
+    assert await board.ask(CHASSIS, 0x09, "030000") == "00 01 03 00"
+    assert await board.ask(CHASSIS, 0x09, "010000") == "00 01 01 00"
+    assert await board.ask(CHASSIS, 0x09, "070000") == "00 01 07 00" + " 00" * 16
+    assert await board.ask(CHASSIS, 0x08, "0001") == "00", "nobody is about to write"
+
+
 @pytest.mark.parametrize(("timeout", "clearing", "flags", "expires"), [
     (60.0, 0x00, 0x80, True), (60.0, 0x08, 0x80, False), (60.0, 0x00, 0xC0, False), (0.0, 0x00, 0x80, False),
 ])  # fmt: skip

@@ -108,6 +108,7 @@ class Bmc:
         self.engine.close_all()
         self.stop()
         self.identify = Identify()
+        self.boot.power_up()
 
     def go_away(self, silent: float, seconds: float) -> None:
         """Power up anew, which takes `seconds`, and answer nobody for the first `silent` of them. The machine stays."""

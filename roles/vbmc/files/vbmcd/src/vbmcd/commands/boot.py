@@ -178,6 +178,12 @@ class BootOptions:
         self._expire()
         self._flags_set = self._clock()
 
+    def power_up(self) -> None:
+        """As after a cold reset of the BMC: only the flags were stored, and not that they are marked as invalid."""
+        flags = self._raw if self.is_valid(BOOT_FLAGS) else bytes((self._raw[0] & ~VALID & 0xFF,)) + self._raw[1:]
+        self._parameters, self._invalid = {BOOT_FLAGS: flags}, 0
+        self._mailbox.clear()
+
     def to_bytes(self) -> bytes:
         """What outlives the worker: the boot flags, and whose they are."""
         self._expire()
