@@ -130,6 +130,16 @@ async def test_an_expiry_that_was_not_to_be_logged_leaves_the_next_one_logged() 
     await until(lambda: len(board.bmc.journal.sel) == 1)
 
 
+async def test_the_log_tells_which_interrupt_came_before_the_end() -> None:
+    """Event data 2: the interrupt type, and the timer's use (table 42-3)."""
+    board = Board()
+    await board.ask(APP, 0x24, "0320000e0100")
+    await board.ask(APP, 0x22)
+    sel = board.bmc.journal.sel
+    await until(lambda: len(sel) == 2)
+    assert [(sel.get(number) or b"")[13:15].hex() for number in (1, 2)] == ["c823", "c023"]
+
+
 async def test_what_the_machine_was_too_busy_for_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vbmcd.commands.watchdog.TRY_AGAIN_SECONDS", 0.01)
     board = Board()

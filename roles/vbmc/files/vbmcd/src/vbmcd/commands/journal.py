@@ -113,14 +113,14 @@ class Journal:
             self._login_allowance -= 1
             self._note(events.failed_login(user_id, channel))
 
-    def watchdog_expired(self, state: int, use: int, note: bool = True) -> None:
+    def watchdog_expired(self, state: int, cause: int, note: bool = True) -> None:
         """The watchdog timer expired: `state` as events.watchdog() has it; its sensor shows it from now on.
 
         `note`: whether the log is to have it, which is for who sets the timer to say (27.6, byte 1).
         """
         self.watchdog = 1 << state
         if note:
-            self._note(events.watchdog(state, use))
+            self._note(events.watchdog(state, cause))
 
     def _note(self, event: events.Event) -> None:
         self._note_entry(event.entry())

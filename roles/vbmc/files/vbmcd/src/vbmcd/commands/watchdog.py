@@ -77,7 +77,7 @@ class Watchdog:
         log.info("the watchdog timer expired" if due.final else "the watchdog timer is about to expire",
                  extra={"fields": fields})  # fmt: skip
         state = EXPIRED[due.action] if due.final else INTERRUPT
-        self._bmc.journal.watchdog_expired(state, due.use, due.log)
+        self._bmc.journal.watchdog_expired(state, due.cause, due.log)
         if due.action is not None:
             self._acting.start(self._act(due.action))
 

@@ -65,10 +65,23 @@ class Expired:
     """What is due: an action, or nothing but the mark that the time is over."""
 
     action: Optional[Action]
-    use: int
-    log: bool
+    settings: WatchdogSettings
+    """Those that it ran with."""
     final: bool
     """False for the pre-timeout interrupt."""
+
+    @property
+    def use(self) -> int:
+        return self.settings.use
+
+    @property
+    def log(self) -> bool:
+        return self.settings.log
+
+    @property
+    def cause(self) -> int:
+        """The event's data 2 (table 42-3): the type of the pre-timeout interrupt, and the use."""
+        return self.settings.interrupt << 4 | self.settings.use
 
 
 class WatchdogTimer:
@@ -127,12 +140,12 @@ class WatchdogTimer:
             return None
         if settings.interrupt and not self._interrupted:
             self._interrupted = True
-            return Expired(INTERRUPTS[settings.interrupt], settings.use, settings.log, final=False)
+            return Expired(INTERRUPTS[settings.interrupt], settings, final=False)
         self._ends, self._left = None, 0
         self.flags |= 1 << settings.use
         # 'Don't log' is for one expiration (27.3).
         self.settings = replace(settings, log=True)
-        return Expired(ACTIONS[settings.action], settings.use, settings.log, final=True)
+        return Expired(ACTIONS[settings.action], settings, final=True)
 
     def _count(self, now: float) -> int:
         if self._ends is None:

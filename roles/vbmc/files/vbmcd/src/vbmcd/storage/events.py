@@ -131,6 +131,6 @@ def failed_login(user_id: int, channel: int) -> Event:
     return Event(SensorType.SESSION_AUDIT, SensorNumber.SESSION_AUDIT, SessionAudit.INVALID_LOGIN, user_id, channel)
 
 
-def watchdog(state: int, use: int) -> Event:
-    """The watchdog timer expired: `state` is table 42-3's offset (0 to 3, 8), `use` the timer's (27.6)."""
-    return Event(SensorType.WATCHDOG, SensorNumber.WATCHDOG, state, use & 0x0F)
+def watchdog(state: int, cause: int) -> Event:
+    """The watchdog timer expired: `state` is table 42-3's offset (0 to 3, 8), `cause` its data 2: interrupt and use."""
+    return Event(SensorType.WATCHDOG, SensorNumber.WATCHDOG, state, cause)
