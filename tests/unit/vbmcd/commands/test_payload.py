@@ -143,6 +143,17 @@ async def test_a_user_may_not_tell_who_has_access(command: int, data: str) -> No
     assert await Board(Privilege.USER).ask(APP, command, data) == "d4"
 
 
+async def test_a_console_that_could_not_be_opened_is_nobodys(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(_on_output: object) -> ScriptedConsole:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(board.machine, "open_console", no_room)
+        with pytest.raises(RuntimeError):
+            await board.ask(APP, 0x48, ACTIVATE)
+    assert await board.ask(APP, 0x48, ACTIVATE) == ACTIVATED
+
+
 async def test_what_is_typed_reaches_the_machine_once_and_its_output_the_console(attached: Attached) -> None:
     for _turn in range(2):
         attached.send(b"\x01\0\0\0hello")

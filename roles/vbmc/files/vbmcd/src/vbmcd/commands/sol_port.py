@@ -47,11 +47,12 @@ class SolPort:
 
     def activate(self, session: Session, timing: Timing) -> None:
         """Attach `session`. Nobody may have it."""
+        # First what can fail: whoever has the port can be detached again.
+        self._console = self._bmc.machine.open_console(self._output)
         self._session = session
         self._link = SolLink(timing)
         self._link.put(self._history, self._loop.time())
         self._history = b""
-        self._console = self._bmc.machine.open_console(self._output)
         self._pump()
 
     def deactivate(self, tell: bool = True) -> None:

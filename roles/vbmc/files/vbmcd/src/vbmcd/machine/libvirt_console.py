@@ -103,7 +103,11 @@ class LibvirtConsole:
             self._again()
             return
         _opening.add((self._settings, self._domain))
-        threading.Thread(target=self._work, name="libvirt-console", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="libvirt-console", daemon=True).start()
+        except RuntimeError as error:
+            _opening.discard((self._settings, self._domain))
+            self._failed(str(error))
 
     def _work(self) -> None:
         try:
