@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,34 @@ def ansible_playbook(core: str | None) -> Path:
     return program if program.exists() else Path(sys.executable).with_name("ansible-playbook")
 
 
+@pytest.fixture(scope="module")
+def installation(collections: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What role vbmc makes in /opt/vbmcd: pip takes a while, and has to do it in one test only."""
+    folder = tmp_path_factory.mktemp("installation") / "vbmcd"
+    with _sandbox(collections) as sandbox:
+        Lab(sandbox, collections, ansible_playbook(None)).play("bring_up", "--tags", "vbmc")
+        sandbox.take("/opt/vbmcd", folder)
+    return folder
+
+
 @pytest.fixture
-def lab(collections: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def bare(collections: Path) -> Iterator[Lab]:
+    """A machine without anything of the daemon's."""
+    with _sandbox(collections) as sandbox:
+        yield Lab(sandbox, collections, ansible_playbook(None))
+
+
+@pytest.fixture
+def lab(collections: Path, installation: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A machine where the daemon's files are in place, and nothing else is."""
+    with _sandbox(collections) as sandbox:
+        sandbox.bring(installation, "/opt/vbmcd")
+        core = request.node.get_closest_marker("core")
+        yield Lab(sandbox, collections, ansible_playbook(core.args[0] if core else None))
+
+
+@contextmanager
+def _sandbox(collections: Path) -> Iterator[Sandbox]:
     if os.geteuid() != 0:
         if os.environ.get("REQUIRE_LIBVIRT"):
             raise RuntimeError("the playbooks' test needs root")
@@ -148,8 +175,7 @@ def lab(collections: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     with Sandbox(CHECKOUT, collections) as sandbox:
         sandbox.run("sh", "-c", f"printf '%s' '{QEMU_CONF}' >> /etc/libvirt/qemu.conf")
         sandbox.run("rm", "-rf", "/etc/libvirt/qemu/networks/autostart", "/etc/libvirt/qemu/autostart")
-        core = request.node.get_closest_marker("core")
-        yield Lab(sandbox, collections, ansible_playbook(core.args[0] if core else None))
+        yield sandbox
     for left in (BRIDGE, BMC_INTERFACE):
         subprocess.run(["ip", "link", "delete", left], capture_output=True, check=False)
 
@@ -201,40 +227,40 @@ def arrows(lab: Lab) -> list[tuple[str, str]]:
     return [tuple(str(labels[end]).split()[0] for end in edge.split("->")) for edge in edges]
 
 
-def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(lab: Lab, tmp_path: Path) -> None:
+def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(bare: Lab, tmp_path: Path) -> None:
     own = deepcopy(INVENTORY)
     own["nodes"]["hosts"]["labtest-1"] = {"lab_depends_on": ["labtest-2"]}
     del own["nodes"]["vars"]["lab_hypervisor"]
-    first = lab.play("bring_up", inventory=own)
+    first = bare.play("bring_up", inventory=own)
     assert changes(first).keys() == {"hv"}
-    assert lab.status("labtest-2") == ["labtest-2", "hv", "labtest-2", f"127.0.0.1:{BMC_PORT}", "off"]
+    assert bare.status("labtest-2") == ["labtest-2", "hv", "labtest-2", f"127.0.0.1:{BMC_PORT}", "off"]
 
-    lab.power(BMC_PORT, "on")
-    eventually(lambda: lab.virsh("domstate", "labtest-2") == "running", what="the BMC starts its domain")
-    assert lab.status("labtest-2")[-1] == "on"
+    bare.power(BMC_PORT, "on")
+    eventually(lambda: bare.virsh("domstate", "labtest-2") == "running", what="the BMC starts its domain")
+    assert bare.status("labtest-2")[-1] == "on"
     pictures = ("-e", "lab_status_page=/root/lab.html", "-e", "lab_status_graph=/root/lab.dot")
-    assert changes(lab.play("status", *pictures, inventory=own)) == {"hv": 0}
-    assert arrows(lab) == [("labtest-1", "labtest-2")]
-    [card], rows = look_at_page(lab, tmp_path)
+    assert changes(bare.play("status", *pictures, inventory=own)) == {"hv": 0}
+    assert arrows(bare) == [("labtest-1", "labtest-2")]
+    [card], rows = look_at_page(bare, tmp_path)
     assert card[:2] == ["hv", "ok"]
     assert rows[0][1::2][:2] == ["off", "hv"]
     assert rows[1][:5] == ["labtest-2", "on", f"127.0.0.1:{BMC_PORT}", "hv", "running"]
 
-    again = lab.play("bring_up", inventory=own)
+    again = bare.play("bring_up", inventory=own)
     assert changes(again) == {"hv": 0}
-    assert changes(lab.play("bring_up", "--check", inventory=own)) == {"hv": 0}
-    assert lab.virsh("domstate", "labtest-2") == "running"
+    assert changes(bare.play("bring_up", "--check", inventory=own)) == {"hv": 0}
+    assert bare.virsh("domstate", "labtest-2") == "running"
 
     another = "<domain type='qemu'><name>another</name><memory>16384</memory><os><type>hvm</type></os></domain>"
-    lab.sandbox.write("/root/another.xml", another)
-    lab.virsh("define", "/root/another.xml")
+    bare.sandbox.write("/root/another.xml", another)
+    bare.virsh("define", "/root/another.xml")
 
-    assert changes(lab.play("tear_down"))["hv"] > 0
-    assert traces(lab.sandbox) == []
-    assert lab.virsh("list", "--all", "--name") == "another"
-    assert lab.virsh("pool-list", "--all", "--name") == ""
-    assert not lab.sandbox.exists("/var/lib/libvirt/images/lab")
-    assert changes(lab.play("tear_down")) == {"hv": 0}
+    assert changes(bare.play("tear_down"))["hv"] > 0
+    assert traces(bare.sandbox) == []
+    assert bare.virsh("list", "--all", "--name") == "another"
+    assert bare.virsh("pool-list", "--all", "--name") == ""
+    assert not bare.sandbox.exists("/var/lib/libvirt/images/lab")
+    assert changes(bare.play("tear_down")) == {"hv": 0}
 
 
 def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
@@ -340,24 +366,24 @@ def test_bmcs_have_addresses_of_their_own_and_keep_them(lab: Lab) -> None:
     assert not lab.sandbox.exists("/etc/vbmcd")
 
 
-def test_check_mode_on_a_machine_without_a_lab_changes_nothing(lab: Lab) -> None:
-    assert changes(lab.play("bring_up", "--check"))["hv"] > 0
-    assert traces(lab.sandbox) == []
-    assert not lab.sandbox.exists("/run/libvirt/libvirt-sock")
+def test_check_mode_on_a_machine_without_a_lab_changes_nothing(bare: Lab) -> None:
+    assert changes(bare.play("bring_up", "--check"))["hv"] > 0
+    assert traces(bare.sandbox) == []
+    assert not bare.sandbox.exists("/run/libvirt/libvirt-sock")
 
 
-def test_a_wrong_inventory_is_refused_before_anything_changes(lab: Lab) -> None:
+def test_a_wrong_inventory_is_refused_before_anything_changes(bare: Lab) -> None:
     wrong = deepcopy(INVENTORY)
     wrong["nodes"]["hosts"]["labtest-1"] = {"lab_hypervisor": "nowhere"}
     wrong["nodes"]["hosts"]["labtest-3"] = {"bmc_port": BMC_PORT}
-    told = lab.play("bring_up", inventory=wrong, check=False)
+    told = bare.play("bring_up", inventory=wrong, check=False)
     assert "node 'labtest-1' is to run on 'nowhere'" in told
     assert f"'labtest-2' and 'labtest-3' both want their BMC on 127.0.0.1:{BMC_PORT}" in told
-    assert traces(lab.sandbox) == []
+    assert traces(bare.sandbox) == []
 
 
-def test_the_status_of_a_lab_that_is_not_there_is_shown_and_not_an_error(lab: Lab) -> None:
-    assert lab.status("labtest-1") == ["labtest-1", "hv", "labtest-1", "unknown", "unknown"]
+def test_the_status_of_a_lab_that_is_not_there_is_shown_and_not_an_error(bare: Lab) -> None:
+    assert bare.status("labtest-1") == ["labtest-1", "hv", "labtest-1", "unknown", "unknown"]
 
 
 @pytest.mark.core("2.21")

@@ -108,5 +108,13 @@ class Sandbox:
         """Write a file inside, by its path there."""
         Path(f"/proc/{self._init}/root{path}").write_text(text)
 
+    def take(self, path: str, folder: Path) -> None:
+        """Copy a folder inside to `folder`, as it is."""
+        subprocess.run(["cp", "--archive", f"/proc/{self._init}/root{path}", str(folder)], check=True)
+
+    def bring(self, folder: Path, path: str) -> None:
+        """Copy `folder` to a path inside, as it is."""
+        subprocess.run(["cp", "--archive", str(folder), f"/proc/{self._init}/root{path}"], check=True)
+
     def exists(self, path: str) -> bool:
         return os.path.lexists(f"/proc/{self._init}/root{path}")
