@@ -51,8 +51,11 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
 .PHONY: test lint types sanity cores build publish-check molecule unit integration bench bench-lab soak
-# pytest comes last, once, so that its summary closes the output.
-test: lint types sanity cores build publish-check molecule ## all checks and tests
+CHECKS := molecule lint types sanity cores build publish-check
+# Two at a time, since Molecule mostly waits for its hosts. pytest comes last, once and alone: its tests mind who has the cores,
+# and its summary closes the output.
+test: $(STAMPS)/test $(STAMPS)/publish ## all checks and tests
+	$(MAKE) --jobs 2 --output-sync=target $(CHECKS)
 	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
 
 lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
@@ -150,6 +153,7 @@ $(STAMPS)/redfish: requirements/redfish.txt scripts/redfish-clients.sh
 
 # A VirtualBMC to take over from, and Redfish's clients.
 test integration: $(STAMPS)/bench $(STAMPS)/redfish
+molecule: $(STAMPS)/bench
 
 # Folders are listed besides files, so that a removed file counts as a change.
 COLLECTION_SOURCES := $(shell find galaxy.yml README.md LICENSE meta plugins roles playbooks \

@@ -5,7 +5,8 @@
 #
 # molecule.sh ARGUMENT...: run molecule with the checkout installed as a collection, and with what its scenarios share:
 # a key to log in with, and the wheels that the daemon needs, since hosts in a scenario reach no package index.
-# As in `scripts/molecule.sh test --all` or `scripts/molecule.sh converge --scenario-name vbmc`; as root.
+# As in `scripts/molecule.sh test --all` or `scripts/molecule.sh converge --scenario-name vbmc`; as root. `test --all` runs the
+# scenarios at the same time, since each waits for its hosts half of the time, and shows what each of them said at its end.
 set -eu -o pipefail
 
 cd "$(dirname "$0")/.."
@@ -28,4 +29,19 @@ if ! cmp --silent roles/vbmc/files/constraints.txt .cache/molecule/wheels/constr
 fi
 
 cd .cache/molecule/ansible_collections/baremetal/lab
-exec molecule "$@"
+[[ $* == "test --all" ]] || exec molecule "$@"
+
+declare -A running
+trap 'kill "${running[@]}" 2>/dev/null || true' EXIT
+for folder in extensions/molecule/*/molecule.yml; do
+    scenario=$(basename "$(dirname "$folder")")
+    molecule test --scenario-name "$scenario" >"$scenario.log" 2>&1 &
+    running[$scenario]=$!
+done
+failed=0
+for scenario in "${!running[@]}"; do
+    wait "${running[$scenario]}" || failed=1
+    echo "=== molecule test --scenario-name $scenario"
+    cat "$scenario.log"
+done
+exit "$failed"
