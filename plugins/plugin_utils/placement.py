@@ -14,7 +14,7 @@ Called by ``lab_plan``. Pure. Four promises rule everything here:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_load import Loads, Unplaced
 from ansible_collections.baremetal.lab.plugins.plugin_utils.placement_model import (
@@ -56,13 +56,25 @@ def place(
             waiting.append(Unplaced(nowhere, on, tuple(node for node in parts if node.name in settled)))
         for node in nowhere if not anew else ():
             places[node.name] = Place(problem=f"node '{node.name}' is on no hypervisor yet: bring_up places it")
-    loads = Loads(owner, by_name, wanted, places, homes or {})
-    for unplaced in sorted(waiting, key=Unplaced.order):
+    return _chosen(
+        lambda: Loads(owner, by_name, wanted, places, homes or {}), sorted(waiting, key=Unplaced.order), places
+    )
+
+
+def _chosen(loads_of: Callable[[], Loads], waiting: List[Unplaced], places: Dict[str, Place]) -> Dict[str, Place]:
+    """`places` with those of `waiting`, by their order; `loads_of` weighs what `places` has."""
+    found: Dict[str, Place] = {}
+    loads = loads_of()
+    for unplaced in waiting:
         chosen, problem = loads.choose(unplaced)
-        places.update({node.name: Place(chosen, problem=problem) for node in unplaced.nodes})
-        if problem:
-            places.update({node.name: Place(home=unplaced.on, problem=problem) for node in unplaced.beside})
-    return places
+        found.update({node.name: Place(chosen, problem=problem) for node in unplaced.nodes})
+        if problem and unplaced.beside:
+            # Their others stay as they are, and so weigh what they have: begin anew.
+            others = {node.name: Place(home=unplaced.on, problem=problem) for node in unplaced.beside}
+            told = {node.name: Place(problem=problem) for node in unplaced.nodes}
+            places.update({**others, **told})
+            return _chosen(loads_of, [one for one in waiting if one is not unplaced], places)
+    return {**places, **found}
 
 
 def _machines(wanted: Sequence[Wanted]) -> List[Tuple[Wanted, ...]]:

@@ -74,21 +74,18 @@ class Loads:
     loads: Dict[str, _Load] = field(init=False)
 
     def __post_init__(self) -> None:
-        own = {node.domain for node in self.wanted}
+        seen_to = [node for node in self.wanted if node.name in self.places and self.places[node.name].hypervisor]
+        own = {node.domain for node in seen_to}
         self.loads = {}
         for name, hypervisor in self.answering.items():
             load = self.loads[name] = _Load()
             for domain in hypervisor.domains:
-                # The lab's own count below, where they are to be, and with what they are to have.
+                # Those that the run sees to count below, where they are to be, and with what they are to have.
                 if domain.owner != self.owner or domain.name not in own:
                     load.add(domain.memory_mb, domain.vcpus)
-        for node in self.wanted:
-            place_of = self.places.get(node.name)
-            if place_of is None or node.absent:
-                continue
-            for name in filter(None, {place_of.hypervisor or place_of.home}):
-                if name in self.loads:
-                    self.loads[name].add(node.memory_mb, node.vcpus)
+        for node in seen_to:
+            if not node.absent:
+                self.loads[self.places[node.name].hypervisor or ""].add(node.memory_mb, node.vcpus)
 
     def choose(self, unplaced: Unplaced) -> Tuple[Optional[str], str]:
         """The home that they had if they fit there, or the hypervisor with the least load then; or the problem."""

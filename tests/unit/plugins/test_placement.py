@@ -250,6 +250,14 @@ def test_a_new_part_that_finds_no_room_beside_its_machine_is_told_so() -> None:
     assert "fits not on 'hv1', where 'a' of its machine is (hv1 has 50 MiB" in found["b"].problem
 
 
+def test_who_is_left_alone_counts_with_what_it_has() -> None:
+    torn = [having(Domain("a", LAB, 800, 1), name="hv1"), having("b", name="hv2")]
+    assert where(placed(torn, *machine("a", "b", memory_mb=0), node("new", 300)))["new"] == "hv2"
+    alone = [having(Domain("a", LAB, 800, 1), name="hv1", cpus=2, cpu_ratio=1.0), having("x", "y", name="hv2")]
+    found = placed(alone, *machine("a", memory_mb=0), *machine("b", vcpus=2), node("new", 300, 0))
+    assert where(found) == {"a": None, "b": None, "new": "hv2"}
+
+
 def test_a_machine_that_is_torn_is_left_alone_until_a_hypervisor_is_named() -> None:
     found = placed([having("a", name="hv1"), having("b", name="hv2")], *machine("a", "b", "c"))
     assert where(found) == {"a": None, "b": None, "c": None}
