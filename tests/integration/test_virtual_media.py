@@ -24,6 +24,13 @@ CD = f"{ROOT}/Managers/1/VirtualMedia/Cd"
 POOL = "virtual-media"
 
 
+class Silent(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Not here."""
+
+
 @pytest.fixture(scope="module")
 def vbmcd() -> Iterator[Vbmcd]:
     with Vbmcd(workers="1") as daemon:
@@ -46,8 +53,7 @@ def media(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     folder = tmp_path / "media"
     folder.mkdir()
     (folder / "a.iso").write_bytes(os.urandom(3_000_001))
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    handler.func.log_message = lambda *_arguments: None  # type: ignore[attr-defined]
+    handler = functools.partial(Silent, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -99,6 +105,7 @@ def test_a_download_is_in_the_drive_until_it_is_ejected(
     assert drive.client.get(CD).json["Inserted"] is True
     assert drive.eject().status == 200
     assert drive.source("--inactive") is drive.source() is None
+    assert drive.client.get(CD).json["Inserted"] is False
     assert list(pool.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from typing import Any, List, Optional, Tuple
 import libvirt
 
 from vbmcd.machine.base import Disk, Hardware, NetworkInterface
+from vbmcd.machine.libvirt_media import source_of
 
 _FACTORS = {
     "b": 1,
@@ -90,7 +91,6 @@ def _size(element: Optional[ET.Element]) -> int:
 
 def _disk(disk: ET.Element, capacity: Optional[int]) -> Disk:
     target = disk.find("target")
-    source = disk.find("source")
     name, bus = ("", "") if target is None else (target.get("dev", ""), target.get("bus", ""))
     return Disk(
         name=name,
@@ -98,7 +98,7 @@ def _disk(disk: ET.Element, capacity: Optional[int]) -> Disk:
         bus=bus,
         capacity=capacity,
         serial=disk.findtext("serial") or "",
-        loaded=source is not None,
+        loaded=source_of(disk) is not None,
     )
 
 

@@ -24,16 +24,19 @@ _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _FORCE = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
 """A guest may have locked the drive's door."""
-_SOURCES = ("file", "dev", "name")
+_SOURCES = ("file", "dev", "name", "volume")
 _OF_A_MEDIUM = ("source", "backingStore", "mirror")
 
 
 def medium(connection: Any, name: str) -> Optional[str]:
     """What is in the drive; None for an empty one. Raises Unsupported where there is no drive."""
-    source = _drive(connection.lookupByName(name).XMLDesc(0), name).find("source")
-    if source is None:
-        return None
-    return next((source.get(key) for key in _SOURCES if source.get(key)), "")
+    return source_of(_drive(connection.lookupByName(name).XMLDesc(0), name))
+
+
+def source_of(disk: ET.Element) -> Optional[str]:
+    """What is in it. Once it was ejected from a running domain, there is an element that names nothing."""
+    source = disk.find("source")
+    return None if source is None else next((source.get(key) for key in _SOURCES if source.get(key)), None)
 
 
 def change_medium(connection: Any, name: str, path: Optional[str]) -> None:

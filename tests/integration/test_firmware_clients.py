@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Firmware and virtual media with clients that nobody here wrote (scripts/redfish-clients.sh)."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import subprocess
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import free_ports
+from rig.firmware import image
+from rig.firmware_lab import FirmwareLab
+from rig.libvirtd import Libvirtd
+from rig.node import Node
+
+CLIENTS = Path(__file__).resolve().parents[2] / ".cache/redfish/bin"
+USER, PASSWORD = "admin", "password"
+LOGIN = """
+import sys, time, warnings
+import sushy
+warnings.simplefilter("ignore")
+url, user, password, image = sys.argv[1:]
+root = sushy.Sushy(url + "/redfish/v1", username=user, password=password, verify=False)
+"""
+SIMPLE_UPDATE = """
+service = root.get_update_service()
+monitor = service.simple_update(image, targets=["/redfish/v1/Managers/1"])
+deadline = time.monotonic() + 20
+while (task := monitor.get_task()).task_state == sushy.TASK_STATE_RUNNING:
+    assert time.monotonic() < deadline
+    time.sleep(0.1)
+assert task.task_state == sushy.TASK_STATE_COMPLETED, task.task_state
+assert [message.message for message in task.messages]
+print(*sorted(one.version for one in service.firmware_inventory.get_members()))
+"""
+VIRTUAL_MEDIA = """
+for owner in (root.get_manager_collection(), root.get_system_collection()):
+    (medium,) = owner.get_members()[0].virtual_media.get_members()
+    assert sushy.VIRTUAL_MEDIA_CD in medium.media_types
+    medium.insert_media(image, write_protected=True)
+    medium.refresh(force=True)
+    assert (medium.inserted, medium.image, medium.write_protected) == (True, image, True)
+    medium.eject_media()
+    medium.refresh(force=True)
+    assert not medium.inserted
+"""
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Not here."""
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[FirmwareLab]:
+    with FirmwareLab() as found:
+        yield found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The URL of a folder with an image and a medium."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "image.tar").write_bytes(image("2.1.0", size=1 << 20))
+    (folder / "a.iso").write_bytes(os.urandom(1 << 20))
+    handler = functools.partial(Silent, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_port}"
+        found.shutdown()
+        thread.join()
+
+
+def run(folder: Path, *command: str) -> str:
+    """The output of one of the clients; it has to succeed."""
+    done = subprocess.run(
+        [str(CLIENTS / "python"), *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=folder,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("dialect", ["openbmc-2025", "openbmc-2023"])
+def test_rf_update_pushes_a_form_and_waits_for_its_task(lab: FirmwareLab, tmp_path: Path, dialect: str) -> None:
+    (bmc,) = lab.add(dialect=dialect)
+    (tmp_path / "image.tar").write_bytes(image("2.1.0", size=1 << 20))
+    login = ["-u", bmc.username, "-p", bmc.password, "-r", bmc.url]
+    target = ["-t", "/redfish/v1/Managers/1", "-at", "OnReset"]
+    said = run(tmp_path, str(CLIENTS / "rf_update.py"), *login, "-i", "image.tar", *target)
+    assert "Task is Done!" in said
+    assert "2.1.0" in run(tmp_path, str(CLIENTS / "rf_firmware_inventory.py"), *login)
+
+
+def test_sushy_has_the_bmc_fetch_its_image(lab: FirmwareLab, server: str, tmp_path: Path) -> None:
+    (bmc,) = lab.add(dialect="openbmc-2025", simple_update=True, activation_seconds=1)
+    arguments = [bmc.url, bmc.username, bmc.password, f"{server}/image.tar"]
+    # Immediate: the BMC resets when it is done, but not before the task can be read once more.
+    lab.change(bmc, reboot_seconds=40)
+    assert run(tmp_path, "-c", LOGIN + SIMPLE_UPDATE, *arguments) == "1.0.0 2.1.0\n"
+
+
+def test_sushy_inserts_and_ejects_media_of_a_domain(
+    lab: FirmwareLab, libvirtd: Libvirtd, server: str, tmp_path: Path
+) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    libvirtd.virsh("pool-create-as", "sushy-media", "dir", "--target", str(pool))
+    (port,) = free_ports(1)
+    spec = {"redfish": {"port": port}, "media": {"pool": "sushy-media"}}
+    try:
+        with Node.served(libvirtd, lab.vbmcd, tmp_path, spec, cdrom=True) as node:
+            libvirtd.virsh("start", node.name)
+            arguments = [f"https://127.0.0.1:{port}", USER, PASSWORD, f"{server}/a.iso"]
+            run(tmp_path, "-c", LOGIN + VIRTUAL_MEDIA, *arguments)
+            drive = ET.fromstring(libvirtd.virsh("dumpxml", node.name)).find("devices/disk[@device='cdrom']")
+            assert drive is not None and drive.find("source[@file]") is None
+            login = ["-u", USER, "-p", PASSWORD, "-r", arguments[0]]
+            run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "insert", "-image", arguments[3])
+            assert [one.read_bytes() for one in pool.iterdir()] == [(tmp_path / "served/a.iso").read_bytes()]
+            run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "eject", "-id", "Cd")
+            assert list(pool.iterdir()) == []
+    finally:
+        libvirtd.virsh("pool-destroy", "sushy-media")
