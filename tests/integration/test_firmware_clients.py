@@ -136,7 +136,7 @@ def test_sushy_inserts_and_ejects_media_of_a_domain(
             login = ["-u", USER, "-p", PASSWORD, "-r", arguments[0]]
             run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "insert", "-image", arguments[3])
             assert [one.read_bytes() for one in pool.iterdir()] == [(tmp_path / "served/a.iso").read_bytes()]
-            run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "eject", "-id", "Cd")
+            run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "eject", "--id", "Cd")
             assert list(pool.iterdir()) == []
     finally:
         libvirtd.virsh("pool-destroy", "sushy-media")

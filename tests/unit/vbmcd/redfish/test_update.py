@@ -311,3 +311,16 @@ async def test_what_an_update_did_outlives_the_worker() -> None:
 )
 async def test_what_is_not_there_is_not_found(path: str) -> None:
     assert (await board().get(path)).status == 404
+
+
+async def test_the_messages_of_tasks_are_in_a_registry() -> None:
+    one = board()
+    await push_form(one)
+    await finished(one)
+    file = (await one.get("/redfish/v1/Registries/TaskEvent")).json
+    registry = (await one.get(file["Location"][0]["Uri"])).json
+    for message in (await task(one))["Messages"]:
+        prefix, _dot, name = message["MessageId"].rpartition(".")
+        assert prefix == file["Registry"] and registry["Messages"][name]["NumberOfArgs"] == len(message["MessageArgs"])
+    assert (await one.get("/redfish/v1/Registries/TaskEvent/Base.1.18.1.json")).status == 404
+    assert (await one.get("/redfish/v1/Registries/None")).status == 404

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Tuple
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.redfish.exchange import Request, Response
-from vbmcd.redfish.messages import MESSAGES, REGISTRY, VERSION, Kind
+from vbmcd.redfish.messages import MESSAGES, REGISTRY, VERSION, Kind, failure
 from vbmcd.redfish.root import ROOT, collection
 from vbmcd.redfish.table import Chapter
+from vbmcd.redfish.task_service import EVENTS
 
 registries = Chapter()
 
 REGISTRIES = f"{ROOT}/Registries"
-_FILE = f"{REGISTRIES}/{REGISTRY}/{REGISTRY}.{VERSION}.json"
+REGISTERED: Mapping[str, Tuple[str, Mapping[str, Kind]]] = {
+    REGISTRY: (VERSION, MESSAGES),
+    "TaskEvent": ("1.0.3", EVENTS),
+}
+"""Version and messages of each registry."""
 
 SCHEMAS: Dict[str, str] = {
     "AccountService": "v1_14_1",
@@ -83,41 +88,56 @@ _SOURCE = "http://redfish.dmtf.org/schemas/v1"
 
 @registries.get(REGISTRIES)
 async def list_registries(request: Request, bmc: Bmc) -> Response:
-    return collection(REGISTRIES, "MessageRegistryFile", "Registries", [f"{REGISTRIES}/{REGISTRY}"])
+    return collection(REGISTRIES, "MessageRegistryFile", "Registries", [f"{REGISTRIES}/{name}" for name in REGISTERED])
 
 
-@registries.get(f"{REGISTRIES}/{REGISTRY}")
+@registries.get(f"{REGISTRIES}/{{registry}}")
 async def get_registry_file(request: Request, bmc: Bmc) -> Response:
     """Where a registry is."""
+    name, version, _messages = _find(request)
     return Response(
         {
-            "@odata.id": f"{REGISTRIES}/{REGISTRY}",
+            "@odata.id": f"{REGISTRIES}/{name}",
             "@odata.type": "#MessageRegistryFile.v1_1_3.MessageRegistryFile",
-            "Id": REGISTRY,
-            "Name": "Base Message Registry File",
-            "Registry": f"{REGISTRY}.{VERSION.rpartition('.')[0]}",
+            "Id": name,
+            "Name": f"{name} Message Registry File",
+            "Registry": f"{name}.{version.rpartition('.')[0]}",
             "Languages": ["en"],
-            "Location": [{"Language": "en", "Uri": _FILE}],
+            "Location": [{"Language": "en", "Uri": _file(name, version)}],
         }
     )
 
 
-@registries.get(f"{REGISTRIES}/{REGISTRY}/{REGISTRY}.{VERSION}.json")
+@registries.get(f"{REGISTRIES}/{{registry}}/{{file}}")
 async def get_registry(request: Request, bmc: Bmc) -> Response:
     """The messages that this service sends, by the standard's ids."""
+    name, version, messages = _find(request)
+    if request.path.rstrip("/") != _file(name, version):
+        raise failure(404, "ResourceMissingAtURI", request.path)
     return Response(
         {
             "@odata.type": "#MessageRegistry.v1_6_0.MessageRegistry",
-            "Id": f"{REGISTRY}.{VERSION}",
-            "Name": "Base Message Registry",
+            "Id": f"{name}.{version}",
+            "Name": f"{name} Message Registry",
             "Language": "en",
-            "Description": "The messages of the Base registry that this service sends",
-            "RegistryPrefix": REGISTRY,
-            "RegistryVersion": VERSION,
+            "Description": f"The messages of the {name} registry that this service sends",
+            "RegistryPrefix": name,
+            "RegistryVersion": version,
             "OwningEntity": "DMTF",
-            "Messages": {id: _entry(kind) for id, kind in MESSAGES.items()},
+            "Messages": {id: _entry(kind) for id, kind in messages.items()},
         }
     )
+
+
+def _find(request: Request) -> Tuple[str, str, Mapping[str, Kind]]:
+    name = request.ids["registry"]
+    if name not in REGISTERED:
+        raise failure(404, "ResourceNotFound", "MessageRegistryFile", name)
+    return (name, *REGISTERED[name])
+
+
+def _file(name: str, version: str) -> str:
+    return f"{REGISTRIES}/{name}/{name}.{version}.json"
 
 
 def _entry(kind: Kind) -> Dict[str, Any]:

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.firmware.tasks import Message, Monitor, Task, TaskState
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response, nothing
-from vbmcd.redfish.messages import failure
+from vbmcd.redfish.messages import CRITICAL, OK, Kind, failure
 from vbmcd.redfish.root import collection, date_time, link
 from vbmcd.redfish.table import Chapter
 from vbmcd.redfish.update_ways import MONITORS, TASK_SERVICE, TASKS, ways_of
@@ -23,17 +23,11 @@ _PREFIX = "TaskEvent.1.0"
 _STATUS = {TaskState.RUNNING: "OK", TaskState.COMPLETED: "OK", TaskState.EXCEPTION: "Warning"}
 
 
-class _Event(NamedTuple):
-    text: str
-    severity: str
-    resolution: str = "None."
-
-
-EVENTS: Dict[str, _Event] = {
-    "TaskStarted": _Event("The task %1 has started.", "OK"),
-    "TaskProgressChanged": _Event("The task %1 is %2 percent complete.", "OK"),
-    "TaskCompletedOK": _Event("The task %1 has completed.", "OK"),
-    "TaskAborted": _Event("The task %1 has been aborted.", "Critical", "See the log for why."),
+EVENTS: Dict[str, Kind] = {
+    "TaskStarted": Kind("The task %1 has started.", OK, "None."),
+    "TaskProgressChanged": Kind("The task %1 is %2 percent complete.", OK, "None."),
+    "TaskCompletedOK": Kind("The task %1 has completed.", OK, "None."),
+    "TaskAborted": Kind("The task %1 has been aborted.", CRITICAL, "See the log for why."),
 }
 """Messages of the TaskEvent registry (DSP8011) that tasks here have; the words are our own."""
 
