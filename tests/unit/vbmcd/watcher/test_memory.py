@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import libvirt
 import pytest
 
 from vbmcd.dependency import decide
@@ -19,7 +20,7 @@ from vbmcd.watcher.memory import Remembered
 OFF = Remembered("A")
 RUNNING = Remembered("A", Level.RUNNING, 1)
 PAUSED = Remembered("A", Level.PAUSED, 1)
-DESTROYED, CRASHED, SAVED = 2, 3, 5
+DESTROYED, CRASHED, SAVED, FROM_SNAPSHOT = 2, 3, 5, 7
 """virDomainShutoffReason."""
 
 
@@ -45,9 +46,11 @@ def happened(before: Remembered, found: Seen | None, ending: int | None = None) 
     ("before", "found", "expected"),
     [
         (OFF, seen(1), "start"),
-        (OFF, seen(1, reason=3), "start"),  # restored from a saved image
-        (OFF, seen(1, reason=2), ""),  # migrated
-        (OFF, seen(1, reason=5), ""),  # from a snapshot
+        (OFF, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_RESTORED), "start"),
+        (OFF, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_UNPAUSED), "start"),  # started paused, and resumed at once
+        (OFF, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_MIGRATED), ""),
+        (OFF, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_POSTCOPY), ""),
+        (OFF, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_FROM_SNAPSHOT), ""),
         (OFF, seen(3, reason=1), "start paused"),
         (OFF, seen(3, reason=11), ""),  # starting up
         (OFF, seen(5), ""),
@@ -68,8 +71,11 @@ def happened(before: Remembered, found: Seen | None, ending: int | None = None) 
         (RUNNING, seen(5, reason=7), ""),  # from a snapshot
         (RUNNING, seen(6), "crash"),
         (PAUSED, seen(1), "resume"),
+        (PAUSED, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_FROM_SNAPSHOT), ""),
+        (PAUSED, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_MIGRATED), ""),  # it came paused, and now goes on here
         (PAUSED, seen(3, reason=1), ""),
         (RUNNING, seen(1, number=2), "destroy, start"),
+        (RUNNING, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_UNPAUSED, number=2), "destroy, start"),
         (PAUSED, seen(1, number=2), "destroy, start"),
         (replace(RUNNING, unsettled=True), seen(1), "resume"),
         (replace(PAUSED, unsettled=True), seen(3, reason=1), "suspend"),
@@ -94,6 +100,14 @@ def test_a_quick_save_and_restore_is_no_end() -> None:
 def test_what_says_nothing_changes_nothing_that_is_remembered() -> None:
     held = seen(3, reason=3)
     assert memory.settled(RUNNING, memory.now(held), held, {}) == RUNNING
+
+
+@pytest.mark.parametrize("before", [OFF, RUNNING])
+def test_a_snapshot_that_is_paused_and_then_resumed_is_no_new_start(before: Remembered) -> None:
+    reverted = seen(3, reason=libvirt.VIR_DOMAIN_PAUSED_FROM_SNAPSHOT, number=2)
+    assert happened(before, reverted, FROM_SNAPSHOT) == ""
+    after = memory.settled(before, memory.now(reverted), reverted, {})
+    assert happened(after, seen(1, reason=libvirt.VIR_DOMAIN_RUNNING_UNPAUSED, number=2)) == "resume"
 
 
 def test_a_crashed_machine_is_still_to_be_destroyed() -> None:

@@ -20,7 +20,11 @@ _RUNNING, _PAUSED, _SHUTOFF, _CRASHED = 1, 3, 5, 6
 """virDomainState."""
 _UP = (0, _RUNNING, 2)
 _PAUSED_BY_USER = 1
-_RUNNING_MIGRATED, _RUNNING_FROM_SNAPSHOT = 2, 5
+
+_BROUGHT = frozenset([2, 4, 10])
+"""virDomainRunningReason: migrated, from a snapshot, migrated and its memory still to come."""
+_BROUGHT_PAUSED = frozenset([2, 7])
+"""virDomainPausedReason: by a migration, from a snapshot."""
 
 # virDomainShutoffReason. Unknown is what libvirtd says of what ended while it was away.
 _ENDED = frozenset([0, 1, 2])
@@ -76,6 +80,8 @@ class Now:
     """It ended by a crash."""
     moved: bool = False
     """It came from, or went to, where its state is kept: a saved image, a snapshot or another host."""
+    held: bool = False
+    """It came from there paused: whoever resumes it does not start it."""
 
 
 def now(seen: Optional[Seen], ending: Optional[int] = None) -> Now:
@@ -88,10 +94,10 @@ def now(seen: Optional[Seen], ending: Optional[int] = None) -> Now:
     if seen.state == _CRASHED:  # its guest has, and its QEMU is there still
         return Now(Level.OFF, seen.id, broken=True)
     if seen.state in _UP:
-        return Now(Level.RUNNING, seen.id, moved=seen.reason in (_RUNNING_MIGRATED, _RUNNING_FROM_SNAPSHOT))
+        return Now(Level.RUNNING, seen.id, moved=seen.reason in _BROUGHT)
     if seen.state == _PAUSED and seen.reason == _PAUSED_BY_USER:
         return Now(Level.PAUSED, seen.id)
-    return Now(None, seen.id)
+    return Now(None, seen.id, held=seen.state == _PAUSED and seen.reason in _BROUGHT_PAUSED)
 
 
 def since(
@@ -106,9 +112,9 @@ def since(
         if found.broken:
             return [decide.crash(key)]
         return [] if found.moved else [decide.destroy(key, done=True, spared=spared)]
+    if found.moved:
+        return []
     if before.level is Level.OFF or found.id != before.id:
-        if found.moved:
-            return []
         ended = before.level is not Level.OFF and (ending is None or ending in _ENDED)
         stopped = [decide.destroy(key, done=True, spared=spared)] if ended else []
         return [*stopped, decide.start(key, paused=found.level is Level.PAUSED, done=True)]
@@ -126,4 +132,6 @@ def settled(before: Remembered, found: Now, seen: Optional[Seen], partners: Mapp
     level, number = before.level, before.id
     if found.level is not None and not (found.broken and found.id != -1):  # a crashed one is still to be destroyed
         level, number = found.level, found.id
+    elif found.held and found.id != before.id:
+        level, number = Level.PAUSED, found.id
     return Remembered(name, level, number, False, dict(partners), dependencies)
