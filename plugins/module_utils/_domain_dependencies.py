@@ -15,7 +15,6 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils._dependency import document, hypervisor
 from ansible_collections.baremetal.lab.plugins.module_utils._dependency.model import (
-    ALL_SIGNALS,
     DEFAULTS,
     Dependency,
     DependencyError,
@@ -120,11 +119,11 @@ class Declarer:
     def _plan(self, wanted: Wanted, outcome: Outcome, known: Mapping[str, hypervisor.Seen]) -> None:
         seen = known.get(wanted.name)
         if seen is None:
-            self._missing(outcome, wanted.name, "define it first")
             if wanted.present:
+                self._missing(outcome, wanted.name, "define it first")
                 outcome.after = self._merged((), wanted, outcome, known)
                 outcome.actions = ["set-metadata"]
-            return
+            return  # what is not there depends on nothing
         outcome.uuid = seen.uuid
         domain = self._connection.lookupByUUIDString(seen.uuid)
         persistent, active = bool(domain.isPersistent()), bool(domain.isActive())
@@ -152,7 +151,7 @@ class Declarer:
             return before if wanted.present else ()
         if not wanted.present:
             named = [_named(one) for one in wanted.dependencies]
-            return tuple(one for one in before if not any(_is(one, name) for name in named))
+            return tuple(one for one in before if not any(_is(one, name, known) for name in named))
         asked = [self._resolved(one, wanted, outcome, known) for one in wanted.dependencies]
         if wanted.exclusive:
             return tuple(asked)
@@ -193,7 +192,7 @@ class Declarer:
                 name or identity or "",
                 "domain '%s' can't depend on it: define it first, or give its 'file'" % wanted.name,
             )
-            return Dependency(name or identity or "", identity or str(uuid.UUID(int=0)))
+            return Dependency(name or identity or "", identity)
         if identity is not None and found[0].uuid != identity:
             raise LabError(
                 "domain '%s' is to depend on '%s' with the uuid %s, and that has %s: correct one of the two, "
@@ -205,16 +204,19 @@ class Declarer:
         if not outcome.after or not outcome.actions:
             return
         types = {}
-        for key in [outcome.uuid, *(one.key for one in outcome.after)]:
-            domain = None if key is None else hypervisor.find(self._connection, Dependency(key, key, None))
-            if domain is not None and key is not None:
-                types[key] = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).get("type", "")
+        for one in [Dependency(outcome.name, outcome.uuid), *outcome.after]:
+            domain = hypervisor.find(self._connection, one)
+            if domain is not None:
+                types[one.key] = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).get("type", "")
         problems = rules_of(graph, outcome.uuid or outcome.name, types)
         if problems:
+            outcome.actions = []
             raise LabError("; ".join(problems))
 
     def _apply(self, outcome: Outcome) -> None:
         done, outcome.actions = outcome.actions, []
+        if not done:
+            return
         domain = self._connection.lookupByUUIDString(outcome.uuid)
         for action in done:
             hypervisor.declare(domain, outcome.after, live=action == "set-live-metadata")
@@ -249,10 +251,15 @@ def _named(item: Mapping[str, Any]) -> Tuple[Optional[str], Optional[str], Optio
     return item.get("name"), item.get("uuid"), item.get("file")
 
 
-def _is(one: Dependency, named: Tuple[Optional[str], Optional[str], Optional[str]]) -> bool:
+def _is(
+    one: Dependency,
+    named: Tuple[Optional[str], Optional[str], Optional[str]],
+    known: Mapping[str, hypervisor.Seen],
+) -> bool:
+    """Whether a task means this one, by what it was called when it was declared or by what it is called now."""
     name, identity, path = named
     return (
-        (name is None or one.name == name)
+        (name is None or one.name == name or (name in known and known[name].uuid == one.uuid))
         and (identity is None or one.uuid == identity)
         and (path is None or one.file == path)
     )
@@ -319,11 +326,6 @@ def _check_item(name: str, item: Mapping[str, Any]) -> None:
         raise LabError("domain '%s' has a dependency without a name: give name, uuid or file" % name)
     if item.get("uuid") and item.get("file"):
         raise LabError("domain '%s' has a dependency with uuid and file: give one of the two" % name)
-    signals = item.get("signals")
-    if signals is not None and not frozenset(signals) <= frozenset(signal.value for signal in ALL_SIGNALS):
-        raise LabError(
-            "domain '%s' has a dependency with an unknown signal: give some of start, destroy, suspend, resume"
-        )
 
 
 def _normal(item: Mapping[str, Any]) -> Dict[str, Any]:

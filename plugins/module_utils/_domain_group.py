@@ -43,7 +43,7 @@ def transition_to(group: Group, wanted: str, found: str) -> Optional[decide.Tran
     """
     if wanted == "running":
         if found == "paused":
-            return decide.resume(group.master)
+            return decide.resume(group.master, starting=True)
         return decide.start(group.master, done=found in ("running", "pmsuspended"))
     if wanted == "paused" and found == "running":
         return decide.suspend(group.master)

@@ -184,11 +184,12 @@ def _translate_dependencies(xml: ET.Element) -> None:
     """Put what <domaindependency> says where libvirt keeps it: in the metadata."""
     try:
         named = document.take_seeds(xml)
-        if not named:
-            return
-        kept = [one for one in document.of_definition(xml) if one.name not in [new.name for new in named]]
+        declared = document.of_definition(xml)
     except DependencyError as error:
         raise LabError(str(error)) from error
+    if not named:
+        return
+    kept = [one for one in declared if one.name not in [new.name for new in named]]
     metadata = xml.find("metadata")
     if metadata is None:
         metadata = ET.SubElement(xml, "metadata")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ def declare(**options: Any) -> dict[str, Any]:
 
 def state(name: str, wanted: str, **options: Any) -> dict[str, Any]:
     return {"baremetal.lab.domain": {"name": name, "state": wanted, **options}}
+
+
+def virsh(libvirtd: Libvirtd, *arguments: str) -> dict[str, Any]:
+    """A task, for what somebody else does between two others."""
+    return {"ansible.builtin.command": {"argv": ["virsh", "--connect", libvirtd.uri, *arguments]}}
 
 
 def states(libvirtd: Libvirtd, *names: str) -> list[str]:
@@ -91,6 +97,87 @@ def test_the_rules_name_the_domains(controller: Controller, tmp_path: Path) -> N
     assert said[3] == ""
     assert "domain 'dep-b' can't have dependencies, for 'dep-a' depends on it" in said[4]
     assert "domain 'dep-m' can't depend on 'dep-a', which itself depends on 'dep-b'" in said[5]
+
+
+def test_what_is_refused_was_not_changed(controller: Controller, tmp_path: Path) -> None:
+    libvirtd = controller.libvirtd
+    same = tmp_path / "same.xml"
+    same.write_text(tiny_domain("dep-b"))
+    twice, early, missing, nowhere = controller.results(
+        declare(dependencies=[{"name": "dep-b"}, {"file": str(same)}]),
+        {**declare(dependencies=[{"name": "dep-soon"}, {"name": "dep-later"}]), "check_mode": True},
+        {"baremetal.lab.domain_dependency": {"name": "dep-nowhere", "state": "absent"}},
+        {"baremetal.lab.domain_dependency": {"name": "dep-nowhere", "dependencies": []}},
+    )
+    assert "domain 'dep-a' depends twice on 'dep-b'" in twice["msg"]
+    assert not twice["changed"]
+    assert [one["name"] for one in early["domains"][0]["dependencies"]] == ["dep-soon", "dep-later"]
+    assert len(early["warnings"]) == 2
+    assert not missing["failed"]
+    assert not missing["changed"]
+    assert "there is no domain 'dep-nowhere'" in nowhere["msg"]
+    assert "dependencies" not in libvirtd.virsh("dumpxml", "dep-a")
+
+
+def test_a_dependency_is_known_by_its_uuid(controller: Controller) -> None:
+    """Under a new name too; and another domain that has its old name is another one."""
+    libvirtd = controller.libvirtd
+    _declared, _named, up, off, gone, _declared, _removed, _named, refused, anew, last = controller.results(
+        declare(dependencies=[{"name": "dep-b"}]),
+        virsh(libvirtd, "domrename", "dep-b", "dep-renamed"),
+        state("dep-a", "running"),
+        state("dep-a", "destroyed"),
+        {**declare(state="absent", dependencies=[{"name": "dep-renamed"}]), "check_mode": True},
+        declare(dependencies=[{"name": "dep-renamed"}]),
+        virsh(libvirtd, "undefine", "dep-renamed"),
+        virsh(libvirtd, "domrename", "dep-c", "dep-renamed"),
+        state("dep-a", "running"),
+        declare(dependencies=[{"name": "dep-renamed"}]),
+        {**state("dep-a", "running"), "check_mode": True},
+    )
+    libvirtd.remove("dep-renamed")
+    assert up["domains"][0]["dependencies"] == [{"name": "dep-renamed", "actions": ["start"], "error": None}]
+    assert off["domains"][0]["dependencies"] == [{"name": "dep-renamed", "actions": ["destroy"], "error": None}]
+    assert gone["domains"][0]["dependencies"] == []
+    assert re.search("there is no domain with the uuid .*, and 'dep-renamed' has .*: declare", refused["msg"])
+    assert len(anew["domains"][0]["dependencies"]) == 1
+    assert last["domains"][0]["dependencies"][0]["actions"] == ["start"]
+
+
+def test_a_file_needs_no_uuid_and_makes_no_other_domain_than_was_declared(
+    controller: Controller, tmp_path: Path
+) -> None:
+    libvirtd = controller.libvirtd
+    libvirtd.remove("dep-b")
+    path = tmp_path / "b.xml"
+    path.write_text(re.sub("<uuid>.*?</uuid>", "", tiny_domain("dep-b")))
+    first, again, up, still = controller.results(
+        declare(dependencies=[{"file": str(path)}]),
+        declare(dependencies=[{"file": str(path)}]),
+        state("dep-a", "running"),
+        state("dep-a", "running"),
+    )
+    assert first["changed"]
+    assert not again["changed"]
+    assert up["domains"][0]["dependencies"] == [{"name": "dep-b", "actions": ["start"], "error": None}]
+    assert not still["changed"]
+    path.write_text(tiny_domain("dep-other"))
+    off, refused = controller.results(state("dep-a", "destroyed"), state("dep-a", "running"))
+    assert off["domains"][0]["dependencies"] == [{"name": "dep-b", "actions": ["destroy"], "error": None}]
+    assert f"could not start domain 'dep-b': the file '{path}' describes the domain 'dep-other' now" in refused["msg"]
+    assert "dep-other" not in libvirtd.virsh("list", "--all", "--name")
+
+
+def test_a_paused_master_runs_with_all_that_it_needs_at_once(controller: Controller) -> None:
+    *_before, up, again = controller.results(
+        declare(dependencies=[{"name": "dep-b"}]),
+        state("dep-a", "paused"),
+        virsh(controller.libvirtd, "destroy", "dep-b"),
+        state("dep-a", "running"),
+        state("dep-a", "running"),
+    )
+    assert up["domains"][0]["dependencies"] == [{"name": "dep-b", "actions": ["start"], "error": None}]
+    assert not again["changed"]
 
 
 def test_the_group_acts_in_order_and_is_reported(controller: Controller) -> None:

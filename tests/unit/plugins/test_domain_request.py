@@ -70,6 +70,13 @@ REFUSED = {
     "no type": ({"xml": "<domain><name>a</name></domain>"}, "give <domain type='kvm'>"),
     "two names": ({"name": "a", "xml": XML}, "has the name 'x': leave one of the two out"),
     "xml and options": ({"xml": XML, "vcpus": 2, "memory_mb": 1}, "'x' has xml and also memory_mb, vcpus"),
+    "dependencies that mean nothing": (
+        {
+            "xml": "<domain type='qemu'><name>a</name><metadata><d:dependencies "
+            "xmlns:d='urn:baremetal.lab:dependencies:1'><d:domain name='b'/></d:dependencies></metadata></domain>"
+        },
+        "metadata of domain 'a' can't be used: the element has a dependency without uuid or file",
+    ),
     "no uuid": ({"name": "a", "uuid": "1"}, "has the uuid '1', which is none"),
     "no memory": ({"name": "a", "memory_mb": 0}, "has memory_mb 0: give 1 or more"),
     "a boot device twice": ({"name": "a", "boot": ["hd", "hd"]}, "a boot device twice"),

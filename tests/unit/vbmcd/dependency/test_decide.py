@@ -52,6 +52,8 @@ def plan(on: Graph, states: dict[str, Level], transition: d.Transition) -> str:
         (d.suspend("A"), RUNNING, PAUSED, "A:suspend"),
         (d.resume("A"), PAUSED, PAUSED, "B:resume | A:resume"),
         (d.resume("A"), PAUSED, OFF, "A:resume"),
+        (d.resume("A", starting=True), PAUSED, PAUSED, "B:resume | A:resume"),
+        (d.resume("A", starting=True), PAUSED, OFF, "B:start | A:resume"),
         (d.start("A", done=True), RUNNING, OFF, "B:start"),
         (d.suspend("A", done=True), PAUSED, RUNNING, "B:suspend"),
         (d.resume("A", done=True), RUNNING, PAUSED, "B:resume"),
@@ -151,7 +153,7 @@ _transitions = st.one_of(
     st.builds(d.start, st.just("A"), paused=st.booleans(), done=st.booleans()),
     st.builds(d.destroy, st.just("A"), done=st.booleans(), spared=st.frozensets(st.sampled_from(_KEYS))),
     st.builds(d.suspend, st.just("A"), done=st.booleans()),
-    st.builds(d.resume, st.just("A"), done=st.booleans()),
+    st.builds(d.resume, st.just("A"), done=st.booleans(), starting=st.booleans()),
     st.builds(d.crash, st.just("A")),
 )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbmcd.dependency import document
-from vbmcd.dependency.model import CHOICES, Dependency, DependencyError, Graph, Signal, rules
+from vbmcd.dependency.model import CHOICES, Dependency, DependencyError, Graph, Signal, rules, rules_of
 
 UUID_B = "6e7e5b0e-2a5c-4c0e-9d2a-0f6a1a6b3a01"
 B = Dependency("B", UUID_B)
@@ -86,6 +87,8 @@ def test_the_seeds_element_is_taken_out_and_understood(tmp_path: Path) -> None:
         ("<network><name>B</name></network>", "no domain XML"),
         ("<domain type='qemu'/>", "<name>"),
         ("<domain type='xen'><name>B</name></domain>", "'xen'"),
+        ("<domain type='qemu'><name>B</name><uuid>none</uuid></domain>", "'none'"),
+        ("<domain type='qemu'><name>B</name></domain>" + " " * (1 << 20), "larger than"),
         (
             "<domain type='kvm'><name>B</name><devices><domaindependency>/c</domaindependency></devices></domain>",
             "one level",
@@ -102,6 +105,21 @@ def test_a_file_that_can_not_be_names_domain_and_file(tmp_path: Path, text: str,
 def test_a_path_that_leads_nowhere_is_named(path: str, message: str) -> None:
     with pytest.raises(DependencyError, match=f"'{path}'.*{message}"):
         document.of_file(path, "A")
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DependencyError, match="no regular file"):
+        document.of_file(str(tmp_path / "pipe"), "A")
+
+
+def test_a_file_that_describes_another_domain_by_now_is_refused(tmp_path: Path) -> None:
+    path = domain(tmp_path, "<domain type='qemu'><name>B</name></domain>")
+    declared = document.of_file(path, "A")
+    assert "<name>B</name>" in document.read_target(declared)
+    domain(tmp_path, "<domain type='qemu'><name>C</name></domain>")
+    with pytest.raises(DependencyError, match=f"the file '{path}' describes the domain 'C' now"):
+        document.read_target(declared)
 
 
 def _rules(edges: dict[str, list[str]], **types: str) -> list[str]:
@@ -126,6 +144,28 @@ def test_one_level_is_fine() -> None:
 )
 def test_the_rules_name_the_domains(edges: dict[str, list[str]], message: str) -> None:
     assert any(problem.startswith(message) for problem in _rules(edges))
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "message"),
+    [
+        ([B, Dependency("B", file="/b.xml")], "domain 'A' depends twice on 'B'"),
+        ([Dependency("M", "0000", "/m.xml")], "domain 'A' can't depend on 'M', which itself depends on 'B'"),
+    ],
+)
+def test_a_file_is_known_by_the_name_in_it(dependencies: list[Dependency], message: str) -> None:
+    graph = Graph()
+    graph.add("uuid-a", "A", tuple(dependencies))
+    graph.add("uuid-m", "M", (B,))
+    assert any(problem.startswith(message) for problem in rules_of(graph, "uuid-a", {}))
+
+
+def test_what_a_file_names_can_not_become_a_master() -> None:
+    graph = Graph()
+    graph.add("uuid-a", "A", (Dependency("M", file="/m.xml"),))
+    graph.add("uuid-m", "M", (B,))
+    (problem,) = rules_of(graph, "uuid-m", {})
+    assert problem.startswith("domain 'M' can't have dependencies, for 'A' depends on it")
 
 
 def test_both_have_to_be_qemus() -> None:

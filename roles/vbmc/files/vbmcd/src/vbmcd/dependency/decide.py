@@ -83,8 +83,10 @@ def suspend(domain: str, done: bool = False) -> Transition:
     return Transition(domain, Level.PAUSED, frozenset([Signal.SUSPEND]), done)
 
 
-def resume(domain: str, done: bool = False) -> Transition:
-    return Transition(domain, Level.RUNNING, frozenset([Signal.RESUME]), done)
+def resume(domain: str, done: bool = False, starting: bool = False) -> Transition:
+    """`starting`: the domain is to run with all that it needs, so that what is off is started."""
+    signals = frozenset([Signal.RESUME, Signal.START] if starting else [Signal.RESUME])
+    return Transition(domain, Level.RUNNING, signals, done)
 
 
 def decide(graph: Graph, states: States, transition: Transition) -> List[Stage]:

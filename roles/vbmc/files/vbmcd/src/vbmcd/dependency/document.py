@@ -15,6 +15,7 @@ out has its default.
 from __future__ import annotations
 
 import os
+import stat
 import uuid as uuids
 import xml.etree.ElementTree as ET
 from typing import Iterable, List, Optional, Tuple
@@ -98,7 +99,7 @@ def _dependency(item: ET.Element, name: str) -> Dependency:
 def _broken(name: str, what: str) -> DependencyError:
     return DependencyError(
         "the dependencies in the metadata of domain '%s' can't be used: the element %s: "
-        "declare them anew with the module domain_dependency" % (name, what)
+        "correct it, or declare them anew with the module domain_dependency" % (name, what)
     )
 
 
@@ -116,8 +117,25 @@ def take_seeds(definition: ET.Element) -> Tuple[Dependency, ...]:
 def of_file(path: str, master: str) -> Dependency:
     """The dependency of `master` on the domain that a file describes. Raises DependencyError."""
     _text, definition = read_file(path, "domain '%s' depends on " % master)
-    identity = (definition.findtext("uuid") or "").strip().lower() or None
-    return Dependency((definition.findtext("name") or "").strip(), identity, path)
+    identity = (definition.findtext("uuid") or "").strip()
+    return Dependency(
+        (definition.findtext("name") or "").strip(), str(uuids.UUID(identity)) if identity else None, path
+    )
+
+
+def read_target(dependency: Dependency) -> str:
+    """The domain XML of a dependency with a file. Raises DependencyError, also where it describes another domain now.
+
+    What is made under another name than was declared would never be found again, and go on running.
+    """
+    text, definition = read_file(dependency.file or "")
+    name = (definition.findtext("name") or "").strip()
+    if name != dependency.name:
+        raise DependencyError(
+            "the file '%s' describes the domain '%s' now: correct it, or declare the dependency anew"
+            % (dependency.file, name)
+        )
+    return text
 
 
 def read_file(path: str, prefix: str = "") -> Tuple[str, ET.Element]:
@@ -126,8 +144,13 @@ def read_file(path: str, prefix: str = "") -> Tuple[str, ET.Element]:
     if not os.path.isabs(path):
         raise DependencyError(what + "is no absolute path: give one")
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe may take for ever
+            raise DependencyError(what + "is no regular file: give the path of one")
         with open(path, "rb") as file:
-            text = file.read(_MAX_FILE).decode("utf-8")
+            content = file.read(_MAX_FILE + 1)
+        if len(content) > _MAX_FILE:
+            raise DependencyError(what + "is larger than %d bytes: that is no domain XML" % _MAX_FILE)
+        text = content.decode("utf-8")
         definition = ET.fromstring(text)
     except OSError as error:
         raise DependencyError(what + "can't be read (%s): put it on this host, readable" % error.strerror) from error
@@ -139,4 +162,15 @@ def read_file(path: str, prefix: str = "") -> Tuple[str, ET.Element]:
         raise DependencyError(what + "is of type '%s': it has to be QEMU's (kvm or qemu)" % definition.get("type"))
     if definition.find("devices/" + SEED) is not None or definition.find("metadata/" + ROOT) is not None:
         raise DependencyError(what + "has dependencies of its own: dependencies have one level: remove them there")
+    identity = (definition.findtext("uuid") or "").strip()
+    if identity and not _is_uuid(identity):
+        raise DependencyError("%shas the uuid '%s', which is none: correct it" % (what, identity))
     return text, definition
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuids.UUID(text)
+    except ValueError:
+        return False
+    return True

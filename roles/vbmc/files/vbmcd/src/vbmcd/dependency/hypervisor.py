@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from .carry import ActionFailed, Report, carry_out
 from .decide import Action, Transition, decide
-from .document import NAMESPACE, PREFIX, bare, element, parse, read_file
+from .document import NAMESPACE, PREFIX, bare, element, parse, read_target
 from .model import Dependency, DependencyError, Graph, Level
 
 try:
@@ -115,21 +115,26 @@ def resolved(dependency: Dependency, domains: Dict[str, Seen], by_name: Dict[str
     """A dependency with the UUID and the name that its domain has now."""
     if dependency.uuid in domains:
         return replace(dependency, name=domains[dependency.uuid or ""].name)
-    if dependency.uuid is None and dependency.name in by_name:
+    if (dependency.uuid is None or dependency.file) and dependency.name in by_name:
         return replace(dependency, uuid=by_name[dependency.name])
     return dependency
 
 
 def find(connection: Any, dependency: Dependency) -> Optional[Any]:
-    """The domain that is depended on; None where there is none (yet)."""
-    try:
-        if dependency.uuid:
-            return connection.lookupByUUIDString(dependency.uuid)
-        return connection.lookupByName(dependency.name)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return None
-        raise
+    """The domain that is depended on; None where there is none (yet).
+
+    One that is made from a file may get another UUID each time, and is the one of that name.
+    """
+    lookups = [(connection.lookupByUUIDString, dependency.uuid)] if dependency.uuid else []
+    if dependency.file or not dependency.uuid:
+        lookups.append((connection.lookupByName, dependency.name))
+    for lookup, word in lookups:
+        try:
+            return lookup(word)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+    return None
 
 
 def level(domain: Optional[Any]) -> Level:
@@ -182,12 +187,21 @@ def _call(connection: Any, domain: Optional[Any], action: Action, dependency: De
         }
         return calls[action.verb]
     if dependency.file is None:
-        raise ActionFailed("there is no domain with the uuid %s: define it, or remove the dependency" % dependency.uuid)
+        raise ActionFailed(_missing(connection, dependency))
     try:
-        text, _definition = read_file(dependency.file)
+        text = read_target(dependency)
     except DependencyError as error:
         raise ActionFailed(str(error)) from error
     return lambda: connection.createXML(text, paused)
+
+
+def _missing(connection: Any, dependency: Dependency) -> str:
+    text = "there is no domain with the uuid %s" % dependency.uuid
+    with failing(connection):
+        other = find(connection, Dependency(dependency.name))
+    if other is None:
+        return text + ": define it, or remove the dependency"
+    return "%s, and '%s' has %s: declare the dependency anew" % (text, dependency.name, other.UUIDString())
 
 
 def undo(connection: Any, action: Action) -> None:

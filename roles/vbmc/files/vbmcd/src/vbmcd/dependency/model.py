@@ -97,12 +97,18 @@ class Graph:
     def of(self, master: str) -> Tuple[Dependency, ...]:
         return self.edges.get(master, ())
 
-    def masters(self, key: str) -> Iterator[Tuple[str, Dependency]]:
-        """Who needs `key`, and how."""
+    def all(self) -> Iterator[Tuple[str, Dependency]]:
         for master, dependencies in self.edges.items():
             for dependency in dependencies:
-                if dependency.key == key:
-                    yield master, dependency
+                yield master, dependency
+
+    def masters(self, key: str) -> Iterator[Tuple[str, Dependency]]:
+        """Who needs `key`, and how."""
+        return ((master, dependency) for master, dependency in self.all() if dependency.key == key)
+
+    def master_called(self, name: str) -> Optional[str]:
+        """The key of the domain of that name, if it has dependencies: libvirt has one domain of a name."""
+        return next((key for key in self.edges if self.names.get(key) == name), None)
 
     def name(self, key: str) -> str:
         return self.names.get(key, key)
@@ -139,18 +145,18 @@ def rules_of(graph: Graph, master: str, types: Mapping[str, str]) -> List[str]:
         if dependency.key == master or dependency.name == name:
             problems.append("domain '%s' can't depend on itself: name another one" % name)
             continue
-        if dependency.key in seen:
+        if dependency.key in seen or other in seen.values():
             problems.append("domain '%s' depends twice on '%s': name it once" % (name, other))
         seen[dependency.key] = other
-        deeper = graph.of(dependency.key)
+        deeper = graph.of(dependency.key) or graph.of(graph.master_called(other) or "")
         if deeper:
             problems.append(
                 "domain '%s' can't depend on '%s', which itself depends on '%s': dependencies have one level: "
                 "remove one of the two" % (name, other, deeper[0].name)
             )
         problems.extend(_types(name, other, types.get(master), types.get(dependency.key)))
-    for above, _dependency in graph.masters(master):
-        if above != master:
+    for above, dependency in graph.all():
+        if above != master and master in (dependency.key, graph.master_called(dependency.name)):
             problems.append(
                 "domain '%s' can't have dependencies, for '%s' depends on it: dependencies have one level: "
                 "remove one of the two" % (name, graph.name(above))
