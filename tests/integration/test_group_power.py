@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,22 @@ def command(console: Console, what: bytes) -> float:
     return time.monotonic() - began
 
 
+def events(console: Console) -> list[bytes]:
+    """The entries of the event log."""
+    console.request(0x0A, 0x42)
+    entries, number = [], 0
+    while number != 0xFFFF:
+        answer = console.request(0x0A, 0x43, bytes(2) + number.to_bytes(2, "little") + b"\0\xff")
+        number = int.from_bytes(answer[1:3], "little")
+        entries.append(answer[3:])
+    return entries
+
+
+def event_text(console: Console) -> str:
+    """What the log says in words."""
+    return b"".join(entry[5:] for entry in events(console) if entry[2] == 0xF0).decode()
+
+
 def test_a_power_command_acts_on_the_group_in_order(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
     declare(libvirtd, "power-a", *NAMES[1:3])
     console = serve(vbmcd, libvirtd)
@@ -76,6 +93,69 @@ def test_it_reads_on_once_all_run_that_it_requires(libvirtd: Libvirtd, vbmcd: Vb
     assert accepted < 0.5
 
 
+@pytest.fixture
+def gate(libvirtd: Libvirtd, tmp_path: Path) -> Iterator[Gate]:
+    yield Gate(libvirtd, tmp_path)
+    libvirtd.remove("power-slow")
+
+
+class Gate:
+    """Holds up the QEMU of a domain `power-slow` for as long as it is shut."""
+
+    def __init__(self, libvirtd: Libvirtd, folder: Path) -> None:
+        self._path = folder / "open"
+        emulator = folder / "qemu"
+        emulator.write_text(
+            f'#!/bin/sh\ncase "$*" in *guest=power-slow*) until [ -e {self._path} ]; do sleep 0.1; done;; esac\n'
+            'exec /usr/bin/qemu-system-x86_64 "$@"\n'
+        )
+        emulator.chmod(0o755)
+        libvirtd.define(tiny_domain("power-slow", devices=f"<emulator>{emulator}</emulator>"))
+
+    def open(self) -> None:
+        self._path.touch()
+
+    def shut(self) -> None:
+        self._path.unlink()
+
+
+def test_it_reads_off_until_a_slow_part_runs_too(libvirtd: Libvirtd, vbmcd: Vbmcd, gate: Gate) -> None:
+    declare(libvirtd, "power-a", "power-0", "power-slow", order="after")
+    console = serve(vbmcd, libvirtd)
+    gate.open()
+    command(console, ON)
+    eventually(lambda: power(console) & 1, 20, "the machine is on")
+    gate.shut()
+    assert command(console, CYCLE) < 0.5
+    eventually(lambda: not power(console) & 1 and state(libvirtd, "power-a") == "running", 20, "it was cycled")
+    assert not power(console) & 1
+    gate.open()
+    eventually(lambda: power(console) & 1, 20, "the machine is on again")
+    assert state(libvirtd, "power-slow") == "running"
+    command(console, OFF)
+    becomes(libvirtd, "shut off", "power-a", "power-0", "power-slow")
+    gate.shut()
+    libvirtd.virsh("start", "power-a")  # the daemon follows
+    assert not power(console) & 1
+    gate.open()
+    eventually(lambda: power(console) & 1, 20, "the machine is on again")
+    assert state(libvirtd, "power-slow") == "running"
+
+
+def test_libvirtd_that_goes_away_meanwhile_is_a_fault(own_libvirtd: Libvirtd, tmp_path: Path) -> None:
+    with own_libvirtd as libvirtd, Vbmcd(workers="1") as vbmcd:
+        make(libvirtd, "power-a")
+        Gate(libvirtd, tmp_path)
+        declare(libvirtd, "power-a", "power-slow")
+        console = serve(vbmcd, libvirtd)
+        command(console, ON)
+        libvirtd.kill()
+        libvirtd.start()
+        eventually(lambda: console.request(*STATUS)[0] == 0, 10, "libvirt is there again")
+        assert power(console) & FAULTS == FAULTS
+        assert event_text(console).startswith("power-slow: libvirt went away meanwhile")
+
+
 def test_a_part_that_fails_is_a_power_fault_and_in_the_event_log(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
     libvirtd.remove("power-1")
     libvirtd.define(tiny_domain("power-1", devices=BROKEN))
@@ -84,14 +164,8 @@ def test_a_part_that_fails_is_a_power_fault_and_in_the_event_log(libvirtd: Libvi
     console.request(*CONTROL, ON)
     eventually(lambda: power(console) & FAULTS == FAULTS, 20, "the power is at fault")
     assert [state(libvirtd, name) for name in NAMES[:3]] == ["shut off"] * 3
-    console.request(0x0A, 0x42)
-    entries, number = [], 0
-    while number != 0xFFFF:
-        answer = console.request(0x0A, 0x43, bytes(2) + number.to_bytes(2, "little") + b"\0\xff")
-        number = int.from_bytes(answer[1:3], "little")
-        entries.append(answer[3:])
-    assert any(entry[2] == 2 and entry[10] == 0x09 and entry[13] & 0x0F == 5 for entry in entries)
-    text = b"".join(entry[5:] for entry in entries if entry[2] == 0xF0).decode()
+    assert any(entry[2] == 2 and entry[10] == 0x09 and entry[13] & 0x0F == 5 for entry in events(console))
+    text = event_text(console)
     assert text.startswith("power-1: ")
     assert "/no/such/image" in text
     declare(libvirtd, "power-a", "power-0")

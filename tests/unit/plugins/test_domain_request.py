@@ -72,8 +72,8 @@ REFUSED = {
     "xml and options": ({"xml": XML, "vcpus": 2, "memory_mb": 1}, "'x' has xml and also memory_mb, vcpus"),
     "dependencies that mean nothing": (
         {
-            "xml": "<domain type='qemu'><name>a</name><metadata><d:dependencies "
-            "xmlns:d='urn:baremetal.lab:dependencies:1'><d:domain name='b'/></d:dependencies></metadata></domain>"
+            "xml": "<domain type='qemu'><name>a</name><metadata><dep:dependencies "
+            "xmlns:dep='urn:baremetal.lab:dependencies:1'><dep:domain name='b'/></dep:dependencies></metadata></domain>"
         },
         "metadata of domain 'a' can't be used: the element has a dependency without uuid or file",
     ),

@@ -9,7 +9,7 @@ Used by commands alone: what the watcher follows has happened already, and is ne
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, List, Sequence
+from typing import Callable, List, Optional, Sequence
 
 from .decide import Action, Stage
 
@@ -41,6 +41,8 @@ class Report:
     failures: List[Failure] = field(default_factory=list)
     ignored: List[Failure] = field(default_factory=list)
     """Failures of dependencies with on_failure=ignore."""
+    current: Optional[Action] = None
+    """What was being done when another exception than ActionFailed came."""
 
     def error(self, master: str) -> str:
         """What to tell of the failures; empty where there are none. The reason of the master's own names it itself."""
@@ -68,6 +70,7 @@ def carry_out(
     """
     for stage in stages:
         for action in stage:
+            report.current = action
             try:
                 if act(action):
                     report.done.append(action)

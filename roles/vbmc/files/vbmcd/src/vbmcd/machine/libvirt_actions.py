@@ -10,8 +10,8 @@ well (people with virsh, a second BMC), so an action that finds its target state
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional, Tuple
 
 import libvirt
 
@@ -31,6 +31,7 @@ class Plan:
     """What an action comes to in the domain's present state, in the order define, stop, start, signal."""
 
     was_on: bool
+    """What the machine reads as until all is done. In a power cycle it is off in between, for however long."""
     stop: bool = False
     start: bool = False
     start_from: Optional[str] = field(default=None, repr=False)
@@ -46,14 +47,11 @@ class Plan:
         return not (self.stop or self.start or self.signal or self.complete or self.define)
 
 
-def is_on(connection: Any, name: str) -> bool:
-    return bool(connection.lookupByName(name).isActive())
-
-
-def is_up(connection: Any, name: str) -> bool:
-    """Whether it is on, and with it everything that it requires."""
+def look(connection: Any, name: str, joining: bool) -> Tuple[bool, bool]:
+    """Whether it is on, and whether, if `joining`, everything that it requires is up with it."""
     domain = connection.lookupByName(name)
-    return bool(domain.isActive()) and libvirt_group.is_complete(connection, domain)
+    on = bool(domain.isActive())
+    return on, not (on and joining) or libvirt_group.is_complete(connection, domain)
 
 
 def system_uuid(connection: Any, name: str) -> uuid.UUID:
@@ -94,14 +92,15 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
         return Plan(on, stop=on)
     if action is Action.ON:
         if on:
-            return Plan(on, complete=not libvirt_group.is_complete(connection, domain))
+            complete = libvirt_group.is_complete(connection, domain)
+            return Plan(complete, complete=not complete)
         return _start(connection, domain, boot)
     if not on:
         raise WrongState(f"domain {name!r} is off")
     if action is Action.CYCLE or (action is Action.RESET and _boots_anew(domain, boot)):
         # IPMI 2.0, 28.3 wants at least a second without power in a power cycle, for capacitors and disks to
         # settle. A domain has neither: it starts as soon as it has stopped.
-        return _start(connection, domain, boot, stop=True)
+        return replace(_start(connection, domain, boot, stop=True), was_on=action is Action.RESET)
     return Plan(on, signal=action)
 
 

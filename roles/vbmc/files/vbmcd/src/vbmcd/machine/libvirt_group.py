@@ -14,7 +14,7 @@ from typing import Any, Callable
 import libvirt
 
 from vbmcd.dependency import decide
-from vbmcd.dependency.carry import ActionFailed, Report
+from vbmcd.dependency.carry import ActionFailed, Failure, Report
 from vbmcd.dependency.hypervisor import dependencies_of, group_of, reason
 from vbmcd.dependency.model import DependencyError
 from vbmcd.machine.base import GroupFailed, WrongState
@@ -68,7 +68,13 @@ def _carry_out(connection: Any, domain: Any, transition: decide.Transition, own:
             domain.destroy()
 
     report = Report()
-    group.run(transition, report, act, take_back)
+    try:
+        group.run(transition, report, act, take_back)
+    except libvirt.libvirtError as error:
+        if report.current is None:
+            raise
+        text = f"libvirt went away meanwhile, and what became of it is not known ({reason(error)})"
+        report.failures.append(Failure(report.current, text))
     if report.failures:
         failures = [f"{one.action.name}: {one.reason}" for one in report.failures]
         raise GroupFailed(report.error(name), tuple(failures))

@@ -93,7 +93,8 @@ class LibvirtMachine:
         self._faulty = False
         """Whether the last power command failed for a part of the machine."""
         self._joining = False
-        """Whether the domain was seen to start, and not yet everything that it requires."""
+        """Whether the domain was seen to be off or to start, and not yet to be on with everything that it requires.
+        Of one that is on when it is looked at first that is believed: a thousand are, at once, at the start."""
         self._meter: Optional[Meter] = None
         self._hardware: Tuple[int, float, Optional[Hardware]] = (-1, 0.0, None)
         """As of which version and when."""
@@ -106,9 +107,9 @@ class LibvirtMachine:
         self._on = None
         self._meter = None
         if power is not None:
-            self._joining = power.on
-        if power is not None and self._observer is not None:
-            self._observer.switched(power)
+            self._joining = True
+            if self._observer is not None:
+                self._observer.switched(power)
 
     def found(self, power: Power) -> None:
         """Called by the link, once for each time that it could not follow the domain."""
@@ -133,12 +134,12 @@ class LibvirtMachine:
             await self._link.check()
         on = self._on
         if on is None:
-            version, joining = self.version, self._joining
-            read = actions.is_up if joining else actions.is_on
-            on = await self._link.call(self._name, read, self._name)
+            version = self.version
+            active, complete = await self._link.call(self._name, actions.look, self._name, self._joining)
+            on = active and complete
             # No event of this domain tells when others join it: until they have, it is looked at each time.
-            if version == self.version and self._link.follows_events and (on or not joining):
-                self._on, self._joining = on, False
+            if version == self.version and self._link.follows_events and complete:
+                self._on, self._joining = on, not on
         return on
 
     async def control(self, action: Action, boot: Optional[BootOverride] = None) -> bool:
