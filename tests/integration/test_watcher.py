@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -71,6 +72,40 @@ def test_the_walk_of_the_seed(rig: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> No
     rig.virsh("destroy", "walk-a")
     becomes(rig, "absent", "walk-b")
     assert "it went first, so 'before' means after here" in vbmcd.log
+
+
+def test_a_file_without_a_uuid_is_followed_however_often_its_domain_is_made(
+    rig: Libvirtd, vbmcd: Vbmcd, tmp_path: Path
+) -> None:
+    path = tmp_path / "domainB.xml"
+    path.write_text(re.sub("<uuid>.*?</uuid>", "", tiny_domain("file-b")))
+    rig.define(tiny_domain("file-a"))
+    text = f"<dependencies><domain file='{path}' name='file-b'/></dependencies>"
+    rig.virsh("metadata", "file-a", NAMESPACE, "--key", "dep", "--set", text, "--config")
+    follow(vbmcd, rig)
+    rig.virsh("start", "file-a")
+    becomes(rig, "running", "file-b")
+    rig.virsh("destroy", "file-b")
+    rig.virsh("create", str(path))
+    rig.virsh("suspend", "file-a")
+    becomes(rig, "paused", "file-b")
+    rig.virsh("destroy", "file-a")
+    becomes(rig, "absent", "file-b")
+
+
+def test_a_start_that_was_paused_for_a_moment_is_a_start(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "brief-a", "brief-b")
+    declare(rig, "brief-a", "brief-b")
+    follow(vbmcd, rig)
+    pid = watcher(vbmcd)["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        rig.virsh("start", "brief-a", "--paused")
+        rig.virsh("resume", "brief-a")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    becomes(rig, "running", "brief-b")
 
 
 def test_what_is_no_suspend_or_end_is_not_propagated(rig: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> None:
@@ -194,6 +229,47 @@ def test_what_happens_while_the_daemon_is_away_is_made_up_for(rig: Libvirtd, vbm
     vbmcd.start()
     becomes(rig, "shut off", "away-b")
     assert state(rig, "away-d") == "paused"
+
+
+def test_a_save_is_known_for_one_when_libvirtd_has_forgotten_it(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    make(rig, "kept-a", "kept-b")
+    declare(rig, "kept-a", "kept-b")
+    follow(vbmcd, rig)
+    rig.virsh("start", "kept-a")
+    becomes(rig, "running", "kept-b")
+    vbmcd.stop()
+    rig.virsh("managedsave", "kept-a")
+    rig.kill()
+    rig.start()
+    vbmcd.start()
+    eventually(lambda: watcher(vbmcd)["connected"], 10, "the watcher is connected")
+    rig.virsh("start", "kept-a")
+    rig.virsh("suspend", "kept-a")
+    becomes(rig, "paused", "kept-b")  # what came before is dealt with by now
+    assert "destroy:kept-b" not in vbmcd.log
+
+
+def test_a_master_that_starts_with_its_host_has_the_others_started(rig: Libvirtd, vbmcd: Vbmcd) -> None:
+    """After a reboot, for which another boot id stands, every domain that runs was started anew."""
+    make(rig, "boot-a", "boot-b", "boot-c", "boot-d")
+    declare(rig, "boot-a", "boot-b")
+    declare(rig, "boot-c", "boot-d")
+    follow(vbmcd, rig)
+    rig.virsh("start", "boot-a")
+    becomes(rig, "running", "boot-b")
+    vbmcd.stop()
+    (seen,) = (path for path in vbmcd.state.rglob("*") if path.is_file() and '"masters"' in path.read_text())
+    kept = json.loads(seen.read_text())
+    seen.write_text(json.dumps({**kept, "boot": "another"}))
+    for name in ("boot-b", "boot-a"):
+        rig.virsh("destroy", name)
+    for name in ("boot-a", "boot-d"):
+        rig.virsh("start", name)
+    vbmcd.start()
+    becomes(rig, "running", "boot-b")
+    assert state(rig, "boot-d") == "running"  # its master has been off, and still is
+    rig.virsh("destroy", "boot-a")
+    becomes(rig, "shut off", "boot-b")
 
 
 def test_libvirtd_killed_before_anything_followed_is_made_up_for(rig: Libvirtd, vbmcd: Vbmcd) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from vbmcd.background import Background
 from vbmcd.config import Connection
+from vbmcd.dependency.model import Level
 from vbmcd.errors import StateError
 from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_machine import boot_id
@@ -36,6 +37,12 @@ class _Watched:
         self.seen = seen
         self.saving = False
         self.unsaved = False
+
+
+def _after_reboot(entry: Dict[str, Any]) -> Dict[str, Any]:
+    """What was seen of a master before the host was restarted: all were off since, and numbers begin anew. One that
+    runs was started by libvirt (autostart) or by somebody, which is still to be followed."""
+    return {**entry, "level": int(Level.OFF), "id": -1, "unsettled": False, "partners": {}}
 
 
 class Watchers:
@@ -75,11 +82,12 @@ class Watchers:
 
     def _load(self, uri: str) -> Dict[str, Any]:
         kept = self._store.load_seen(uri)
-        # After a reboot of the host nothing runs that did, and numbers begin anew: there is nothing to compare with.
-        if kept is None or (is_here(uri) and kept.get("boot") != boot_id()):
+        masters = None if kept is None else kept.get("masters")
+        if kept is None or not isinstance(masters, dict):
             return {}
-        masters = kept.get("masters")
-        return masters if isinstance(masters, dict) else {}
+        if is_here(uri) and kept.get("boot") != boot_id():
+            return {key: _after_reboot(entry) for key, entry in masters.items() if isinstance(entry, dict)}
+        return masters
 
     def has(self, name: str) -> bool:
         """Whether the process called so is a watcher."""

@@ -363,7 +363,7 @@ def _survey(connection: Any, key: str, known: Graph, fresh: bool) -> Tuple[Surve
     """
     domain = hypervisor.by_uuid(connection, key)
     kept = None if fresh else known.of(key)
-    seen = None if domain is None else hypervisor.look(domain, kept)
+    seen = None if domain is None else _with_reason(domain, hypervisor.look(domain, kept))
     graph = Graph(dict(known.edges), dict(known.names))
     declared = known.of(key) if seen is None or seen.error else seen.dependencies
     survey = Survey(seen, graph, {key: Level.OFF if seen is None else seen.level})
@@ -381,6 +381,13 @@ def _survey(connection: Any, key: str, known: Graph, fresh: bool) -> Tuple[Surve
         others.update(master for master, _edge in graph.masters(dependency.key))
     survey.states.update(_levels(connection, others - survey.states.keys()))
     return survey, domains
+
+
+def _with_reason(domain: Any, seen: Optional[Seen]) -> Optional[Seen]:
+    """libvirtd forgets with its own end why a domain is off. One that has a saved image was saved."""
+    if seen is None or seen.level is not Level.OFF or seen.reason != 0 or not domain.hasManagedSaveImage():
+        return seen
+    return replace(seen, reason=memory.SAVED)
 
 
 def _levels(connection: Any, keys: Iterable[str]) -> List[Tuple[str, Level]]:

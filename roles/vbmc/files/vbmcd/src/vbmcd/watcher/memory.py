@@ -29,6 +29,7 @@ _BROUGHT_PAUSED = frozenset([2, 7])
 # virDomainShutoffReason. Unknown is what libvirtd says of what ended while it was away.
 _ENDED = frozenset([0, 1, 2])
 _BROKEN = frozenset([3, 6, 8])
+SAVED = 5
 """Crashed, failed to start, lost by libvirtd. Migrated, saved and from a snapshot are the others: no end."""
 
 
