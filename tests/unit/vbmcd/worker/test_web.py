@@ -31,14 +31,14 @@ GET = f"GET {SYSTEM} HTTP/1.1\r\nHost: bmc\r\n{LOGIN}\r\n".encode()
 class Site:
     """A BMC on a port of the loopback."""
 
-    def __init__(self, tls: bool) -> None:
+    def __init__(self, tls: bool, server: web.WebServer | None = None) -> None:
         self.board = RedfishBoard()
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port = self.sock.getsockname()[1]
         self.tls = unverified() if tls else None
         self.board.bmc.instance = replace(self.board.bmc.instance, redfish=Redfish(self.port, tls=tls))
-        loop = asyncio.get_running_loop()
-        self.endpoint = web.WebServer(loop).serve(self.board.bmc, self.sock)
+        server = server or web.WebServer(asyncio.get_running_loop())
+        self.endpoint = server.serve(self.board.bmc, self.sock)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
@@ -207,6 +207,18 @@ async def test_an_idle_connection_makes_room_for_a_new_one(plain: Site, monkeypa
     first, *_others = [await plain.connect() for _turn in range(3)]
     assert (await plain.ask(GET))[0] == 200
     assert await closed(first[0])
+
+
+async def test_the_bmc_with_the_most_connections_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "MAX_CONNECTIONS_OF_ALL", 4)
+    server = web.WebServer(asyncio.get_running_loop())
+    busy, quiet = Site(tls=False, server=server), Site(tls=False, server=server)
+    first, *_others = [await busy.connect() for _turn in range(4)]
+    await until(lambda: len(busy.endpoint) == 4)
+    assert (await quiet.ask(GET))[0] == 200
+    assert await closed(first[0])
+    busy.endpoint.stop()
+    quiet.endpoint.stop()
 
 
 async def test_who_connects_and_says_nothing_does_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:

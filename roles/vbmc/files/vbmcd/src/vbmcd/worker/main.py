@@ -136,8 +136,8 @@ class Worker:
             now = self._loop.time()
             for endpoint in self._endpoints.values():
                 endpoint.expire(now)
-            for web in self._web_endpoints.values():
-                web.expire(now)
+            if self._web is not None:
+                self._web.expire(now)
             await self._link.send(
                 {
                     "type": "heartbeat",

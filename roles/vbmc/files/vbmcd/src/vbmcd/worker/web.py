@@ -10,12 +10,15 @@ more. Who connects and says nothing, or too much, or too often, holds up nobody 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import struct
 import time
+from asyncio.sslproto import SSLProtocol as SslProtocol
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Set
+from weakref import WeakSet
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -36,6 +39,8 @@ _silent.disabled = True
 MAX_CONNECTIONS = 128
 """Of one BMC; who is idle the longest makes room."""
 MAX_CONNECTIONS_PER_HOST = 64
+MAX_CONNECTIONS_OF_ALL = 1024
+"""Of all BMCs of a worker; the BMC with the most makes room."""
 IDLE_SECONDS = 30.0
 """What a connection has for its first request, and for each further one, to come whole."""
 BUSY_SECONDS = 600.0
@@ -54,6 +59,11 @@ BODY_SECONDS, BODY_RATE = 30.0, 1024
 """A body may take so long, and a second more for each so many bytes."""
 
 
+SslProtocol.max_size = 32 * 1024  # type: ignore[attr-defined]
+"""Of each TLS connection, for what comes in: two records of TLS. asyncio's 256 KiB are for those who load much."""
+
+COLLECT = 128
+
 _RESET = struct.pack("ii", 1, 0)
 """struct linger: closing resets the connection (socket(7))."""
 
@@ -64,6 +74,7 @@ class WebServer:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._service = redfish.service()
+        self._endpoints: WeakSet[WebEndpoint] = WeakSet()
         self._options: Dict[str, Any] = {
             "logger": _silent,
             "access_log": None,
@@ -74,9 +85,29 @@ class WebServer:
             "auto_decompress": False,
         }
         self._manager = web.Server(self._handle)
+        self.dropped = 0
+        """Connections that made room, since what is left of such was last collected."""
 
     def serve(self, bmc: Bmc, sock: socket.socket) -> WebEndpoint:
-        return WebEndpoint(self, bmc, sock, self._loop)
+        endpoint = WebEndpoint(self, bmc, sock, self._loop)
+        self._endpoints.add(endpoint)
+        return endpoint
+
+    def expire(self, now: float) -> None:
+        """End what is idle for too long; called every second or so."""
+        for endpoint in self._endpoints:
+            endpoint.expire(now)
+        if self.dropped >= COLLECT:
+            # Each left a circle of objects and its buffers. Under a flood they would become many before the collector
+            # finds that it is time.
+            self.dropped = 0
+            gc.collect()
+
+    def crowd(self) -> List[Peer]:
+        """Of whom one has to make room, should another come: those of one BMC, where all together are too many."""
+        if sum(map(len, self._endpoints)) < MAX_CONNECTIONS_OF_ALL:
+            return []
+        return max(self._endpoints, key=len).peers()
 
     def connection(self, endpoint: WebEndpoint) -> Connection:
         return Connection(self._manager, self._loop, endpoint, self._options)
@@ -104,7 +135,7 @@ def _encoded(response: Response) -> web.Response:
 class WebEndpoint:
     """One BMC's listening socket, and who is connected to it. Owns the socket."""
 
-    __slots__ = ("_connections", "_loop", "_pending", "_server", "_sock", "_tls", "bmc", "requests")
+    __slots__ = ("__weakref__", "_connections", "_loop", "_pending", "_server", "_sock", "_tls", "bmc", "requests")
 
     def __init__(self, server: WebServer, bmc: Bmc, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self.bmc = bmc
@@ -122,6 +153,14 @@ class WebEndpoint:
         sock.setblocking(False)
         loop.add_reader(sock.fileno(), self._acceptable)
 
+    def __len__(self) -> int:
+        """How many are connected, or about to be."""
+        return len(self._connections)
+
+    def peers(self) -> List[Peer]:
+        """The oldest first."""
+        return list(self._connections)
+
     @property
     def secure(self) -> bool:
         return self._tls is not None
@@ -133,7 +172,7 @@ class WebEndpoint:
         self._drop_all()
 
     def _drop_all(self) -> None:
-        for peer in list(self._connections):
+        for peer in self.peers():
             peer.drop()
 
     def expire(self, now: float) -> None:
@@ -160,7 +199,7 @@ class WebEndpoint:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             sock.close()
             return
-        peer = Peer(sock, _host(address[0]), self._loop.time())
+        peer = Peer(sock, _host(address[0]), self._connections)
         if not self._has_room_for(peer):
             sock.close()
             return
@@ -178,16 +217,18 @@ class WebEndpoint:
     def _has_room_for(self, newcomer: Peer) -> bool:
         """Whether one more of its host may connect; the idle connection that is the oldest makes room."""
         own = [peer for peer in self._connections if peer.host == newcomer.host]
-        crowd: List[Peer] = []
         if len(own) >= MAX_CONNECTIONS_PER_HOST:
             crowd = own
         elif len(self._connections) >= MAX_CONNECTIONS:
-            crowd = list(self._connections)
+            crowd = self.peers()
+        else:
+            crowd = self._server.crowd()
         if not crowd:
             return True
         idle = next((peer for peer in crowd if not peer.is_busy), None)
         if idle is not None:
-            idle.drop()
+            idle.leave()
+            self._server.dropped += 1
         return idle is not None
 
     async def _connect(self, peer: Peer) -> None:
@@ -216,12 +257,12 @@ class WebEndpoint:
 class Peer:
     """Who is connected, or about to be."""
 
-    __slots__ = ("connection", "host", "since", "sock")
+    __slots__ = ("_among", "connection", "host", "sock")
 
-    def __init__(self, sock: socket.socket, host: str, now: float) -> None:
+    def __init__(self, sock: socket.socket, host: str, among: Dict[Peer, None]) -> None:
+        self._among = among
         self.sock = sock
         self.host = host
-        self.since = now
         self.connection: Optional[Connection] = None
 
     @property
@@ -232,6 +273,11 @@ class Peer:
         if self.connection is None:
             return False  # the handshake has a time-out of its own
         return now - self.connection.active > (BUSY_SECONDS if self.connection.busy else IDLE_SECONDS)
+
+    def leave(self) -> None:
+        """End the connection, and count no more: to hang up takes some turns of the loop, in which others come."""
+        self._among.pop(self, None)
+        self.drop()
 
     def drop(self) -> None:
         connection = self.connection
