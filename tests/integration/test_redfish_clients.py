@@ -195,6 +195,11 @@ def test_community_generals_modules_command_and_ask(node: Node) -> None:
     others = {"Chassis": ["GetChassisInventory", "GetPsuInventory", "GetFanInventory", "GetChassisThermals"],
               "Manager": ["GetManagerInventory", "GetNetworkProtocols", "GetLogs", "GetHealthReport"],
               "Accounts": ["ListUsers", "GetAccountServiceConfig"], "Sessions": ["GetSessions"]}  # fmt: skip
+    timeout = {"SessionTimeout": 1200}
+    assert community(
+        node, "redfish_config", category="Sessions", command=["SetSessionService"], sessions_config=timeout
+    )
+    assert node.client().get(f"{ROOT}/SessionService").json["SessionTimeout"] == 1200
     for category, commands in others.items():
         community(node, "redfish_info", category=[category], command=commands)
 

@@ -82,8 +82,16 @@ class Add(VbmcCommand):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         result = self.ask("apply", {"instances": [_spec(parsed_args)], "create_only": True})
         for one in result["instances"]:
-            self.app.stdout.write(f"{one['name']} added on {show((one['address'], one['port']))}\n")
+            self.app.stdout.write(f"{one['name']} added on {show((one['address'], one['port']))}{_redfish(one)}\n")
         self.complain_of_failed(result)
+
+
+def _redfish(one: Dict[str, Any]) -> str:
+    redfish = one["after"]["redfish"]
+    if not redfish["enabled"]:
+        return ""
+    scheme = "https" if redfish["tls"] else "http"
+    return f", {scheme}://{show((redfish['address'] or one['address'], redfish['port']))}"
 
 
 def _numbers(text: str) -> List[int]:

@@ -10,10 +10,10 @@ from typing import Any, Dict
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.redfish.access import MAX_TIMEOUT, MIN_TIMEOUT, Access, WebSession
-from vbmcd.redfish.exchange import Request, Response, nothing
+from vbmcd.redfish.exchange import Login, Request, Response, nothing
 from vbmcd.redfish.messages import failure
 from vbmcd.redfish.properties import integer, only, read_changes, required
-from vbmcd.redfish.roles import MANAGER, SELF
+from vbmcd.redfish.roles import MANAGER, SELF, privileges_of
 from vbmcd.redfish.root import ROOT, collection, link
 from vbmcd.redfish.settings import Settings
 from vbmcd.redfish.table import Chapter
@@ -68,6 +68,7 @@ async def log_in(request: Request, bmc: Bmc) -> Response:
     access = bmc.part(Access)
     user = access.check(name, password, request.source)
     session, token = access.open(user, request.source)
+    request.login = Login(user, privileges_of(user.privilege), session.id)
     headers = {"X-Auth-Token": token, "Location": f"{SESSIONS}/{session.id}"}
     return Response(_document(session), 201, headers)
 
