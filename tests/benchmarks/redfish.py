@@ -98,6 +98,8 @@ class Client:
         return document
 
     def run(self, requests: int) -> RequestCost:
+        # While another server was measured, this one may have ended a connection that was idle.
+        self._connection.close()
         self._get(self._path)
         kept = self._connection.sock is not None
         pids = self._server.processes()
