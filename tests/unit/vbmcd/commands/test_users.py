@@ -84,6 +84,16 @@ async def test_a_password_can_be_tested(text: str, size: int, answer: str) -> No
     assert await Board().ask(APP, 0x47, password(2, 3, text, size)) == answer
 
 
+async def test_the_last_administrator_stays_one() -> None:
+    """Or nobody could change anything over IPMI any more."""
+    board = Board(users=(ADMIN, JOE))
+    assert await board.ask(APP, 0x43, "910203") == "cc"
+    assert (board.users, board.records) == ([], {})
+    assert await board.ask(APP, 0x43, "910304") == "00"
+    assert await board.ask(APP, 0x43, "910203") == "00", "there is another now"
+    assert await board.ask(APP, 0x47, "0300") == "cc"
+
+
 async def test_a_password_of_20_bytes_does_not_fit_into_a_test_of_16() -> None:
     board = Board(users=(ADMIN, JOE))
     assert await board.ask(APP, 0x47, password(3, 3, "j" * 16)) == "81"

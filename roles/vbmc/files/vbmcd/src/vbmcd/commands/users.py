@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from dataclasses import dataclass, field, replace
-from typing import Callable, Optional
+from typing import Callable, Iterable, Optional
 
 from vbmcd import fields
 from vbmcd.commands.app import app
@@ -78,15 +78,21 @@ class Users:
         slots = {**self.slots, number: after}
         if after == Slot():
             del slots[number]
-        await bmc.remember(RECORD, to_bytes(slots))
         then = bmc.instance.users
         now = logins(slots, then)
+        if _has_administrator(then) and not _has_administrator(now):
+            raise CommandError(Code.INVALID_FIELD, "somebody has to be an administrator")
+        await bmc.remember(RECORD, to_bytes(slots))
         if now != then:
             await bmc.keep_users(then, now)
             bmc.instance = replace(bmc.instance, users=now)
             bmc.engine.rename(before.name, after.name)
             bmc.engine.set_users(now)
         self.slots = slots
+
+
+def _has_administrator(users: Iterable[User]) -> bool:
+    return any(user.privilege >= Privilege.ADMINISTRATOR for user in users)
 
 
 @dataclass(frozen=True)
