@@ -122,6 +122,19 @@ def test_a_file_that_describes_another_domain_by_now_is_refused(tmp_path: Path) 
         document.read_target(declared)
 
 
+@pytest.mark.parametrize(
+    ("dependency", "required"),
+    [
+        (B, True),
+        (replace(B, on_failure="keep"), True),
+        (replace(B, on_failure="ignore"), False),
+        (replace(B, signals=frozenset([Signal.DESTROY])), False),
+    ],
+)
+def test_only_what_is_started_with_its_master_is_required(dependency: Dependency, required: bool) -> None:
+    assert dependency.required is required
+
+
 def _rules(edges: dict[str, list[str]], **types: str) -> list[str]:
     graph = Graph()
     for master, others in edges.items():

@@ -65,7 +65,8 @@ class Dependency:
 
     @property
     def required(self) -> bool:
-        return self.on_failure != "ignore"
+        """Whether its master is complete only with it. What is not started with the master is not waited for."""
+        return self.on_failure != "ignore" and Signal.START in self.signals
 
     def __str__(self) -> str:
         """For differences: everything that is not as it is by default."""
@@ -106,9 +107,9 @@ class Graph:
         """Who needs `key`, and how."""
         return ((master, dependency) for master, dependency in self.all() if dependency.key == key)
 
-    def master_called(self, name: str) -> Optional[str]:
-        """The key of the domain of that name, if it has dependencies: libvirt has one domain of a name."""
-        return next((key for key in self.edges if self.names.get(key) == name), None)
+    def master_called(self, name: str) -> str:
+        """The key of the domain of that name, if it has dependencies; empty where it has none."""
+        return next((key for key in self.edges if self.names.get(key) == name), "")
 
     def name(self, key: str) -> str:
         return self.names.get(key, key)
@@ -148,7 +149,7 @@ def rules_of(graph: Graph, master: str, types: Mapping[str, str]) -> List[str]:
         if dependency.key in seen or other in seen.values():
             problems.append("domain '%s' depends twice on '%s': name it once" % (name, other))
         seen[dependency.key] = other
-        deeper = graph.of(dependency.key) or graph.of(graph.master_called(other) or "")
+        deeper = graph.of(dependency.key) or graph.of(graph.master_called(other) if dependency.file else "")
         if deeper:
             problems.append(
                 "domain '%s' can't depend on '%s', which itself depends on '%s': dependencies have one level: "
@@ -156,7 +157,7 @@ def rules_of(graph: Graph, master: str, types: Mapping[str, str]) -> List[str]:
             )
         problems.extend(_types(name, other, types.get(master), types.get(dependency.key)))
     for above, dependency in graph.all():
-        if above != master and master in (dependency.key, graph.master_called(dependency.name)):
+        if above != master and (dependency.key == master or (dependency.file and dependency.name == name)):
             problems.append(
                 "domain '%s' can't have dependencies, for '%s' depends on it: dependencies have one level: "
                 "remove one of the two" % (name, graph.name(above))
