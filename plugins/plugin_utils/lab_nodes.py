@@ -30,6 +30,9 @@ MAX_USERNAME = 16
 MAX_PASSWORD = 20
 """Bytes (IPMI 2.0, 22.28 and 22.30)."""
 
+BMC_OPTIONS = ("firmware", "media")
+"""Options of the module vbmc that have options themselves, and a node's variable bmc_ of that name."""
+
 DEFAULTS: Dict[str, Any] = {
     "lab_name": "lab",
     "lab_memory_mb": 1024,
@@ -159,6 +162,10 @@ def _node(name: str, own: Mapping[str, Any], variables: Mapping[str, Mapping[str
     redfish = own.get("bmc_redfish")
     if redfish is not None:
         bmc["redfish"] = dict(redfish) if isinstance(redfish, Mapping) else {"enabled": redfish}
+    for option in BMC_OPTIONS:
+        given = own.get(f"bmc_{option}")
+        if given is not None:
+            bmc[option] = dict(given)
     others = depends_on(own)
     group: Optional[Dict[str, Any]] = None
     if others is not None:
@@ -230,6 +237,10 @@ def _bmc_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
     redfish = own.get("bmc_redfish")
     if redfish is not None and not isinstance(redfish, (bool, Mapping)):
         yield f"node '{name}' has bmc_redfish {redfish!r}: give it true, false, or options of the module vbmc's redfish"
+    for option in BMC_OPTIONS:
+        given = own.get(f"bmc_{option}")
+        if given is not None and not isinstance(given, Mapping):
+            yield f"node '{name}' has bmc_{option} {given!r}: give it options of the module vbmc's {option}"
     password = own.get("bmc_password")
     if not password:
         yield f"node '{name}' has no bmc_password: set it for the node, or for the group '{NODES}' (Ansible Vault)"

@@ -16,6 +16,7 @@ import argparse
 import json
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -92,7 +93,8 @@ def main() -> None:
     with FirmwareLab() as lab:
         for bmc in lab.add(options.count, dialect=options.dialect, faults=faults, **options.firmware):
             print(bmc.name, bmc.url, f"ipmi={bmc.ipmi_port}", bmc.username, bmc.password, flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        with suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_a_node_may_have_no_disk() -> None:
         ({"bmc_port": 70000}, "bmc_port 70000"),
         ({"bmc_port": True}, "bmc_port True"),
         ({"bmc_redfish": "maybe"}, "bmc_redfish 'maybe'"),
+        ({"bmc_firmware": "2.0"}, "bmc_firmware '2.0'"),
         ({"bmc_address": "hv1"}, "bmc_address 'hv1'"),
         ({"bmc_password": ""}, "no bmc_password"),
         ({"bmc_password": "x" * 21}, "more than 20 bytes"),
@@ -282,3 +283,10 @@ def test_dependencies_that_can_not_be_are_told_with_the_nodes_names(
 def test_redfish_is_asked_for_by_a_word_or_with_its_options(given: object, item: object) -> None:
     [node] = lab({"n1": {"bmc_redfish": given}}).nodes
     assert node.bmc["redfish"] == item
+
+
+def test_firmware_and_media_are_the_modules_options() -> None:
+    given = {"firmware": {"version": "2.0"}, "media": {"folders": ["/srv/iso"]}}
+    [node] = lab({"n1": {f"bmc_{key}": value for key, value in given.items()}}).nodes
+    assert {key: node.bmc[key] for key in given} == given
+    assert not set(given) & set(lab({"n1": {}}).nodes[0].bmc)

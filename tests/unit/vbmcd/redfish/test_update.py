@@ -20,6 +20,8 @@ from vbmcd.config import Privilege, User
 from vbmcd.firmware.options import Dialect, Fault, FaultKind, FirmwareOptions
 from vbmcd.firmware.record import RECORD
 from vbmcd.firmware.unit import Unit
+from vbmcd.redfish.exchange import Request
+from vbmcd.redfish.messages import failure
 
 UPDATE = "/redfish/v1/UpdateService"
 INVENTORY = f"{UPDATE}/FirmwareInventory"
@@ -201,6 +203,27 @@ async def test_a_form_that_bmcweb_cannot_read_is_hung_up_on(kind: str) -> None:
         "POST", f"{UPDATE}/update-multipart", data=form([("UpdateFile", image())]), headers={"Content-Type": kind}
     )
     assert answer.cut and await firmware(one) == {"1.0.0": "Enabled"}
+
+
+async def test_a_body_that_stalls_or_breaks_off_is_hung_up_on() -> None:
+    class Stalled:
+        """What comes first, and then nothing for too long."""
+
+        first = b"--b0undary\r\n"
+
+        async def read(self, size: int) -> bytes:
+            part, self.first = self.first, b""
+            if not part:
+                raise failure(408, "OperationFailed")
+            return part
+
+    one = board()
+    for kind in (FORM, RAW):
+        headers = {name.lower(): value for name, value in {**one.headers, **kind}.items()}
+        path = f"{UPDATE}/update-multipart" if kind is FORM else f"{UPDATE}/update"
+        request = Request("POST", path, headers=headers, source="192.0.2.1", stream=Stalled())
+        assert (await one.service.answer(request, one.bmc)).cut
+    assert await firmware(one) == {"1.0.0": "Enabled"}
 
 
 async def test_an_image_that_is_too_large_is_refused_before_it_is_read() -> None:
