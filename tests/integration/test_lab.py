@@ -172,12 +172,14 @@ def _sandbox(collections: Path) -> Iterator[Sandbox]:
         if os.environ.get("REQUIRE_LIBVIRT"):
             raise RuntimeError("the playbooks' test needs root")
         pytest.skip("needs root: the playbooks work in a sandbox of namespaces and an overlay")
-    with Sandbox(CHECKOUT, collections) as sandbox:
-        sandbox.run("sh", "-c", f"printf '%s' '{QEMU_CONF}' >> /etc/libvirt/qemu.conf")
-        sandbox.run("rm", "-rf", "/etc/libvirt/qemu/networks/autostart", "/etc/libvirt/qemu/autostart")
-        yield sandbox
-    for left in (BRIDGE, BMC_INTERFACE):
-        subprocess.run(["ip", "link", "delete", left], capture_output=True, check=False)
+    try:
+        with Sandbox(CHECKOUT, collections) as sandbox:
+            sandbox.run("sh", "-c", f"printf '%s' '{QEMU_CONF}' >> /etc/libvirt/qemu.conf")
+            sandbox.run("rm", "-rf", "/etc/libvirt/qemu/networks/autostart", "/etc/libvirt/qemu/autostart")
+            yield sandbox
+    finally:
+        for left in (BRIDGE, BMC_INTERFACE):
+            subprocess.run(["ip", "link", "delete", left], capture_output=True, check=False)
 
 
 def changes(output: str) -> dict[str, int]:
