@@ -25,7 +25,7 @@ from rig.waiting import eventually
 
 UPDATE = "/redfish/v1/UpdateService"
 MANAGER = "/redfish/v1/Managers/1"
-ON_RESET = {"Targets": [MANAGER], "@Redfish.OperationApplyTime": "OnReset"}
+ON_RESET = json.dumps({"Targets": [MANAGER], "@Redfish.OperationApplyTime": "OnReset"})
 DEVICE_ID = (0x06, 0x01)
 GONE = (ConnectionError, ssl.SSLError, http.client.HTTPException)
 """What becomes of a connection that is broken off, depending on when."""
@@ -37,8 +37,8 @@ def lab() -> Iterator[FirmwareLab]:
         yield found
 
 
-def push_form(bmc: LabBmc, data: bytes, parameters: Any = ON_RESET) -> Answer:
-    body = form([("UpdateParameters", json.dumps(parameters).encode()), ("UpdateFile", data)])
+def push_form(bmc: LabBmc, data: bytes, parameters: str = ON_RESET) -> Answer:
+    body = form([("UpdateParameters", parameters.encode()), ("UpdateFile", data)])
     with bmc.client() as client:
         uri = client.get(UPDATE).json["MultipartHttpPushUri"]
         return client.ask("POST", uri, data=body, headers={"Content-Type": "multipart/form-data; boundary=b0undary"})
@@ -160,7 +160,7 @@ def test_curl_updates_a_bmc_with_a_raw_image(lab: FirmwareLab, tmp_path: Path) -
 def test_curls_form_is_taken_and_one_that_bmcweb_cannot_read_is_hung_up_on(lab: FirmwareLab, tmp_path: Path) -> None:
     (bmc,) = lab.add()
     (tmp_path / "image.tar").write_bytes(image("2.1.0"))
-    parts = ["-F", f"UpdateParameters={json.dumps(ON_RESET)};type=application/json"]
+    parts = ["-F", f"UpdateParameters={ON_RESET};type=application/json"]
     parts += ["-F", f"UpdateFile=@{tmp_path / 'image.tar'};type=application/octet-stream"]
     uri = bmc.url + get(bmc, UPDATE)["MultipartHttpPushUri"]
     quoted = curl(bmc, "-H", 'Content-Type: multipart/form-data; boundary="quoted"', *parts, uri)

@@ -51,8 +51,10 @@ async def push(one: RedfishBoard, data: bytes, uri: str = "") -> Answer:
 
 
 async def push_form(
-    one: RedfishBoard, data: bytes | None = None, parameters: object = ON_RESET, *more: tuple[str, bytes]
+    one: RedfishBoard, data: bytes | None = None, parameters: object = ..., *more: tuple[str, bytes]
 ) -> Answer:
+    """`parameters`: ON_RESET where none are given; None for a form without."""
+    parameters = ON_RESET if parameters is ... else parameters
     parts = [("UpdateFile", image() if data is None else data), *more]
     if parameters is not None:
         parts.insert(0, ("UpdateParameters", json.dumps(parameters).encode()))
