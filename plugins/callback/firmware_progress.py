@@ -4,18 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import time
-from typing import Any, Optional
-
-from ansible.plugins.callback import CallbackBase
-
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import default_folder
-from ansible_collections.baremetal.lab.plugins.plugin_utils.firmware_progress import Progress
-from ansible_collections.baremetal.lab.plugins.plugin_utils.journal_tail import JournalTail
-
 DOCUMENTATION = r"""
 name: firmware_progress
 type: notification
@@ -50,6 +38,18 @@ options:
       - section: callback_firmware_progress
         key: interval
 """
+
+import os
+import sys
+import threading
+import time
+from typing import Any, Optional
+
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import default_folder
+from ansible_collections.baremetal.lab.plugins.plugin_utils.firmware_progress import Progress
+from ansible_collections.baremetal.lab.plugins.plugin_utils.journal_tail import JournalTail
 
 ACTIONS = ("baremetal.lab.firmware", "firmware")
 LOOK = 0.25

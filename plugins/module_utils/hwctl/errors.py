@@ -116,3 +116,9 @@ class ActivationFailed(HwctlError):
     """The BMC took an image, and then could not make it one that boots."""
 
     kind = "activation"
+
+
+class HostKeyFailed(HwctlError):
+    """The BMC's ssh host key is not one to trust."""
+
+    kind = "host-key"

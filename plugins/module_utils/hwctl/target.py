@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .errors import BadRequest
 
-DEFAULT_PORTS: Dict[str, int] = {"ipmi": 623, "openbmc": 443, "redfish": 443}
+DEFAULT_PORTS: Dict[str, int] = {"ipmi": 623, "openbmc": 443, "redfish": 443, "ssh": 22}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Target:
     name: str
     address: str
     protocol: str
-    """One of `clients.PROTOCOLS`."""
+    """One of `clients.PROTOCOLS`, or ssh."""
     username: str
     password: str = field(repr=False)
     port: int

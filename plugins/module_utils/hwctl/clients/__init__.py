@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Callable, Dict
 
 from ..deadline import Deadline
+from ..errors import BadRequest
 from ..target import Target
 from .base import Client
 from .ipmi import IpmiClient
@@ -26,4 +27,7 @@ PROTOCOLS: Dict[str, Opener] = {
 
 def connect(target: Target, deadline: Deadline) -> Client:
     """A session with a target's BMC. Raises HwctlError."""
-    return PROTOCOLS[target.protocol](target, deadline)
+    opener = PROTOCOLS.get(target.protocol)
+    if opener is None:
+        raise BadRequest(f"nothing of the kind can be done by {target.protocol}: use {', '.join(PROTOCOLS)}")
+    return opener(target, deadline)

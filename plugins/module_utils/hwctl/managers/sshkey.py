@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the baremetal.lab authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenSSH keys that may log in to many BMCs: lines of authorized_keys. Those of others are left as they are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import List, Optional, Tuple
+
+from ..clients.ssh import SshClient, SshOptions
+from ..errors import BadRequest, NotReached
+from ..executor import ParallelNodes
+from ..node import Node
+from ..outcome import Outcome, settled
+
+PRESENT, ABSENT = "present", "absent"
+READ = "cat ~/.ssh/authorized_keys 2>/dev/null || test ! -e ~/.ssh/authorized_keys"
+# Renamed into its place, so that a connection that breaks leaves the old file whole. dropbear wants no other reader.
+WRITE = (
+    "umask 077 && mkdir -p ~/.ssh && chmod go-w ~/.ssh && cat > ~/.ssh/authorized_keys.new && "
+    "mv -f ~/.ssh/authorized_keys.new ~/.ssh/authorized_keys"
+)
+KINDS = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
+
+
+@dataclass(frozen=True)
+class KeyRequest:
+    """A key that is to be there, or not."""
+
+    key: str
+    """A line as in a .pub file."""
+    state: str = PRESENT
+    check: bool = False
+    """Only say what would be done."""
+    options: SshOptions = field(default_factory=SshOptions)
+
+
+class SshkeyManager(ParallelNodes):
+    """Operation: `set_key`."""
+
+    def validate_set_key(self, request: KeyRequest) -> None:
+        if "\n" in request.key.strip() or identity(request.key) is None:
+            raise BadRequest("that is no public key of OpenSSH's: give the one line of a .pub file")
+
+    def set_key(self, node: Node, request: KeyRequest) -> Outcome:
+        client = SshClient(node.target, node.deadline, request.options)
+        node.at("read")
+        lines = node.reading(lambda: _lines(client.run(READ)))
+        wanted = _wanted(lines, request)
+        before, after = _present(lines, request.key), request.state == PRESENT
+        if wanted != lines and not request.check:
+            node.at("change")
+            client.run(WRITE, "".join(f"{line}\n" for line in wanted).encode(errors="surrogateescape"))
+            node.at("verify")
+            if _present(node.reading(lambda: _lines(client.run(READ))), request.key) != after:
+                raise NotReached("the BMC took the keys, and does not have them afterwards")
+        return settled(node.name, {"authorized": before}, {"authorized": after}, keys=len(wanted))
+
+
+def identity(line: str) -> Optional[Tuple[str, str]]:
+    """Kind and key of a line of authorized_keys, which may begin with options and end with a comment; None: no key."""
+    words = line.split()
+    for kind, key in zip(words, words[1:]):
+        if kind.startswith(KINDS) and _holds(key, kind):
+            return kind, key
+    return None
+
+
+def _holds(key: str, kind: str) -> bool:
+    """Whether the key says of itself that it is of that kind (RFC 4253, 6.6)."""
+    try:
+        data = base64.b64decode(key, validate=True)
+    except binascii.Error:
+        return False
+    length = int.from_bytes(data[:4], "big")
+    return data[4 : 4 + length] == kind.encode() and len(data) > 4 + length
+
+
+def _lines(data: bytes) -> List[str]:
+    return data.decode(errors="surrogateescape").splitlines()
+
+
+def _present(lines: List[str], key: str) -> bool:
+    return identity(key) in [identity(line) for line in lines]
+
+
+def _wanted(lines: List[str], request: KeyRequest) -> List[str]:
+    """A key that is there stays as it is, with its options and its comment."""
+    if request.state == PRESENT:
+        return lines if _present(lines, request.key) else [*lines, request.key.strip()]
+    return [line for line in lines if identity(line) != identity(request.key)]
