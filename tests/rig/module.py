@@ -25,6 +25,7 @@ class Module:
     folder: Path
     """An empty one, which becomes a collections path."""
     defaults: dict[str, Any] = field(default_factory=dict)
+    python: str = PYTHON
 
     def __post_init__(self) -> None:
         namespace = self.folder / "ansible_collections/baremetal"
@@ -43,7 +44,7 @@ class Module:
         arguments = {**self.defaults, **options, "_ansible_check_mode": check, "_ansible_diff": diff}
         paths = [str(self.folder), str(Path(ansible.__file__).parents[1])]
         process = subprocess.Popen(
-            [PYTHON, "-m", f"ansible_collections.baremetal.lab.plugins.modules.{self.name}"],
+            [self.python, "-m", f"ansible_collections.baremetal.lab.plugins.modules.{self.name}"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
