@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,6 +240,23 @@ async def test_nothing_is_left_of_connections_that_ended(site: Site) -> None:
         writer.transport.abort()
     await until(lambda: not site.endpoint._connections)
     assert not site.endpoint._pending
+
+
+async def test_who_leaves_right_after_the_handshake_is_forgotten(plain: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.connect_accepted_socket
+
+    async def slowly(*arguments: Any, **options: Any) -> tuple[asyncio.BaseTransport, Any]:
+        transport, connection = await connect(*arguments, **options)
+        await until(lambda: connection.transport is None)
+        return transport, connection
+
+    monkeypatch.setattr(loop, "connect_accepted_socket", slowly)
+    _reader, writer = await plain.connect()
+    await until(lambda: len(plain.endpoint) == 1)
+    writer.transport.abort()
+    await until(lambda: not plain.endpoint._pending)
+    assert len(plain.endpoint) == 0
 
 
 async def test_who_leaves_in_the_midst_of_a_body_changes_nothing(plain: Site) -> None:

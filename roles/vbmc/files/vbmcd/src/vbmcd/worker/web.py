@@ -178,7 +178,7 @@ class WebEndpoint:
     def expire(self, now: float) -> None:
         """End connections that have been idle for too long; called every second or so."""
         for peer in [peer for peer in self._connections if peer.is_overdue(now)]:
-            peer.drop()
+            peer.leave()
         access = self.bmc.has(Access)
         if access is not None:
             access.expire()
@@ -245,6 +245,9 @@ class WebEndpoint:
             )
             peer.connection.host = peer.host
             peer.connection.ended = lambda: self._connections.pop(peer, None)
+            if peer.connection.transport is None:
+                # It was lost before anybody could be told.
+                self._connections.pop(peer, None)
         except (OSError, asyncio.TimeoutError):
             # Who hangs up, or does not speak TLS: nothing that a log should be filled with.
             return
