@@ -112,15 +112,23 @@ def test_redfishtool_powers_boots_and_lights_a_domain(node: Node, tmp_path: Path
 
 
 SUSHY = """
-import sys, warnings
+import sys, time, warnings
 import sushy
 warnings.simplefilter("ignore")
 url, user, password = sys.argv[1:]
 root = sushy.Sushy(url + "/redfish/v1", username=user, password=password, verify=False)
 system = root.get_system_collection().get_members()[0]
+
+def wait_for(state):
+    # What takes long is answered when it is under way.
+    deadline = time.monotonic() + 30
+    while system.power_state != state:
+        assert time.monotonic() < deadline, system.power_state
+        time.sleep(0.1)
+        system.refresh(force=True)
+
 system.reset_system(sushy.ResetType.ON)
-system.refresh(force=True)
-assert system.power_state == sushy.PowerState.ON
+wait_for(sushy.PowerState.ON)
 system.set_system_boot_options(
     sushy.BootSource.PXE, enabled=sushy.BootSourceOverrideEnabled.ONCE, mode=sushy.BootSourceOverrideMode.LEGACY
 )
@@ -128,8 +136,7 @@ system.refresh(force=True)
 assert system.boot.target == sushy.BootSource.PXE, system.boot.target
 system.set_indicator_led(sushy.IndicatorLED.BLINKING)
 system.reset_system(sushy.ResetType.FORCE_OFF)
-system.refresh(force=True)
-assert system.power_state == sushy.PowerState.OFF
+wait_for(sushy.PowerState.OFF)
 assert system.memory_summary.size_gib is not None
 assert system.processors.summary.count == 1
 assert len(system.ethernet_interfaces.get_members()) == 1
@@ -257,5 +264,5 @@ def test_the_hardware_is_the_domains(node: Node) -> None:
         assert [one["Alias"] for one in order] == ["Hdd", "Pxe", "Cd"]
         client.reset("On")
         assert node.has_state("running")
-        (interface,) = client.get(f"{SYSTEM}/EthernetInterfaces?$expand=.").json["Members"]
-        assert interface["LinkStatus"] == "LinkUp"
+        link = f"{SYSTEM}/EthernetInterfaces/0"
+        eventually(lambda: client.get(link).json["LinkStatus"] == "LinkUp", 10, "the interface is up")
