@@ -15,14 +15,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import dependencies, redfish, report, throughput
+from benchmarks import dependencies, firmware, redfish, report, throughput
 from benchmarks.scenarios import Case, commands, footprint
 from benchmarks.servers import CHECKOUT, DOMAINS, IpmiSim, Server, Vbmcd, VirtualBmc, domain
 from benchmarks.task import vbmc_task
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
 
-PARTS = ("footprints", "commands", "busy", "task", "dependencies", "redfish")
+PARTS = ("footprints", "commands", "busy", "task", "dependencies", "redfish", "firmware")
 RESULT = CHECKOUT / ".cache/bench/result.json"
 
 
@@ -45,6 +45,8 @@ class Size:
     paced_seconds: float = 3.0
     follow: tuple[tuple[int, int], ...] = ((1, 500), (8, 100))
     """Numbers of dependencies, and how often each group is suspended and resumed."""
+    uploads: tuple[tuple[int, int, float], ...] = ((100, 64, 40.0), (1000, 8, 40.0))
+    """BMCs, MiB of an image for all of them, and the seconds that each of them takes for it."""
 
     @property
     def domains(self) -> int:
@@ -59,7 +61,7 @@ FULL = Size(
 QUICK = Size(
     auto=(1, 50), instance=(1, 50), virtualbmc=(1, 10),
     crowd=50, busy=(20, 50), task=50, redfish=100, commands=1000, rounds=3, paced_seconds=0.5,
-    follow=((1, 20), (8, 5)),
+    follow=((1, 20), (8, 5)), uploads=((10, 8, 2.0),),
 )  # fmt: skip
 
 
@@ -121,6 +123,9 @@ def run(size: Size, folder: Path, libvirtd: Libvirtd, parts: Collection[str]) ->
     if "redfish" in parts:
         say("requests of Redfish, and BMCs that nobody asks")
         results.redfish = redfish.measure(folder, libvirtd.uri, size.redfish, size.commands // 5, size.rounds)
+    if "firmware" in parts:
+        say("an image to many BMCs at once")
+        results.uploads = firmware.measure([firmware.Crowd(*one) for one in size.uploads], folder / "firmware")
     results.minutes = (time.monotonic() - began) / 60
     return results
 

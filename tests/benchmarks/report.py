@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.dependencies import Follow
+from benchmarks.firmware import UploadCost
 from benchmarks.redfish import Redfish, RequestCost
 from benchmarks.scenarios import CommandCost, Footprint
 from benchmarks.task import TaskTimes
@@ -34,6 +35,7 @@ class Results:
     task: TaskTimes | None = None
     follows: list[Follow] = field(default_factory=list)
     redfish: Redfish | None = None
+    uploads: list[UploadCost] = field(default_factory=list)
     minutes: float = 0.0
 
 
@@ -201,6 +203,31 @@ def redfish_targets(results: Results) -> list[Target]:
     ]
 
 
+def uploads(measured: Sequence[UploadCost]) -> str:
+    rows = [
+        [
+            one.client, str(one.bmcs), str(one.mib), f"{one.seconds:.1f}", f"{one.slowest:.2f}", f"{one.cpu:.1f}",
+            f"{one.memory:.0f}",
+        ]
+        for one in measured
+    ]  # fmt: skip
+    head = "client, BMCs, MiB each, s, times the slowest BMC's, client CPU ms an upload, client MiB"
+    return table(head.split(", "), rows)
+
+
+def upload_targets(results: Results) -> list[Target]:
+    """Of an image to many BMCs at once over TLS."""
+    found = {(one.client, one.bmcs): one for one in results.uploads}
+    ours, curl, most = found.get(("hwctl", 100)), found.get(("curl", 100)), found.get(("hwctl", 1000))
+    return [
+        Target("64 MiB to 100 BMCs: CPU, times that of curl", 0.8, ours.cpu / curl.cpu if ours and curl else None),
+        Target("64 MiB to 100 BMCs: MiB of memory", 60, ours.memory if ours else None),
+        Target("8 MiB to 1,000 BMCs: MiB of memory", 100, most.memory if most else None),
+        Target("64 MiB to 100 BMCs: wall time, times the slowest BMC's", 1.15, ours.slowest if ours else None),
+        Target("8 MiB to 1,000 BMCs: the same", 1.15, most.slowest if most else None),
+    ]
+
+
 def targets(results: Results) -> list[Target]:
     auto = {one.bmcs: one for one in results.footprints if one.server.endswith("auto")}
     single = {one.bmcs: one for one in results.footprints if one.server.endswith("instance")}
@@ -240,7 +267,15 @@ def show(results: Results) -> str:
         parts.append(follows(results.follows))
     if results.redfish:
         parts.append(redfish(results.redfish.requests))
-    aims = [*targets(results), *busy_targets(results), *follow_targets(results), *redfish_targets(results)]
+    if results.uploads:
+        parts.append(uploads(results.uploads))
+    aims = [
+        *targets(results),
+        *upload_targets(results),
+        *busy_targets(results),
+        *follow_targets(results),
+        *redfish_targets(results),
+    ]
     rows = [one.row() for one in aims]
     parts.append(table(["target", "at most", "measured", ""], rows))
     return "\n\n".join(part for part in parts if part)
