@@ -96,7 +96,7 @@ results:
     changed:
       description: Whether something was changed, or in check mode would be.
       type: bool
-    keys:
+    key_count:
       description: How many lines the file has.
       returned: where it did not fail
       type: int

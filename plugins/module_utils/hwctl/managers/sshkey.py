@@ -57,7 +57,7 @@ class SshkeyManager(ParallelNodes):
             node.at("verify")
             if _present(node.reading(lambda: _lines(client.run(READ))), request.key) != after:
                 raise NotReached("the BMC took the keys, and does not have them afterwards")
-        return settled(node.name, {"authorized": before}, {"authorized": after}, keys=len(wanted))
+        return settled(node.name, {"authorized": before}, {"authorized": after}, key_count=len(wanted))
 
 
 def identity(line: str) -> Optional[Tuple[str, str]]:
