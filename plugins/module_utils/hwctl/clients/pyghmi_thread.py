@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from ..errors import NoAnswer
 
 try:
+    from pyghmi.ipmi.private import session as pyghmi_session
     from pyghmi.ipmi.private.session import Session
 except ImportError:
+    pyghmi_session = None
     Session = None
 
 Answer = Dict[str, Any]
@@ -30,6 +33,40 @@ Job = Callable[["Future[Any]"], None]
 
 TICK = 0.02
 """Seconds until a new job is noticed while pyghmi waits for packets."""
+
+
+SLICE = 0.005
+"""Seconds that pyghmi waits at most before it looks anew, see `_mend`."""
+
+
+def _mend(module: Any) -> None:
+    """Keep pyghmi 1.6 from waiting for a packet that it has.
+
+    At the end of each login it waits, in this one thread, for the answer to its own request. An answer that its
+    reading thread takes before the wait begins wakes nobody: all sessions stand still for a second and more, until
+    the request is sent again. And when it sends, it makes the socket a blocking one. If its reading thread is about
+    to read from that, it stands still.
+    """
+    wait, receive = getattr(module, "_io_wait", None), getattr(module, "_io_recvfrom", None)
+    if wait is None or receive is None:
+        return  # another pyghmi, which may need none of this
+
+    def wait_briefly(timeout: float, myaddr: Any = None, evq: Any = None) -> None:
+        if any(one.sockaddr == myaddr and one.pktqueue for one in list(module.sessionqueue)):
+            return
+        wait(min(timeout, SLICE), myaddr, evq)
+
+    def receive_at_once(mysocket: Any, size: int) -> Optional[Any]:
+        try:
+            return mysocket.recvfrom(size, socket.MSG_DONTWAIT)
+        except OSError:
+            return None
+
+    module._io_wait, module._io_recvfrom = wait_briefly, receive_at_once
+
+
+if pyghmi_session is not None:
+    _mend(pyghmi_session)
 
 
 class PyghmiThread:
