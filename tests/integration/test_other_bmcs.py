@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules power and boot_device against BMCs that nobody here wrote: sushy-tools and ipmi_sim."""
+"""The modules power and boot_device against BMCs that nobody here wrote: VirtualBMC, sushy-tools, ipmi_sim."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.clients import ADDRESS
 from benchmarks.console import PASSWORD, USERNAME
-from benchmarks.servers import IpmiSim, Server, SushyEmulator, domain
+from benchmarks.servers import IpmiSim, Server, SushyEmulator, VirtualBmc, domain
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
 from rig.module import Module
@@ -85,6 +85,16 @@ def test_a_machine_of_sushy_tools_is_switched_and_set_up(libvirtd: Libvirtd, mac
         done = bmc("boot_device", device="pxe", persistent=True)
         assert not done.get("failed"), done
         assert bmc("boot_device", device="pxe", persistent=True)["changed"] is False
+
+
+def test_a_machine_of_virtualbmc_is_switched_and_set_up(libvirtd: Libvirtd, machine: str, tmp_path: Path) -> None:
+    with serve(VirtualBmc(1, tmp_path / "server"), libvirtd.uri) as server:
+        bmc = Bmc(tmp_path, port=server.first_port)
+        switched_on_and_off(bmc)
+        for device in ("disk", "pxe"):
+            # It keeps a device for good, and says of each that it holds once.
+            assert bmc("boot_device", device=device)["changed"]
+            assert not bmc("boot_device", device=device)["changed"]
 
 
 def test_openipmis_simulator_is_switched(tmp_path: Path) -> None:

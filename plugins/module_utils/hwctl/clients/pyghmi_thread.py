@@ -39,6 +39,10 @@ SLICE = 0.005
 """Seconds that pyghmi waits at most before it looks anew, see `_mend`."""
 
 
+SHA1 = 0x01
+"""RAKP-HMAC-SHA1 (table 13-17)."""
+
+
 def _mend(module: Any) -> None:
     """Keep pyghmi 1.6 from waiting for a packet that it has.
 
@@ -65,8 +69,29 @@ def _mend(module: Any) -> None:
     module._io_wait, module._io_recvfrom = wait_briefly, receive_at_once
 
 
+def _mend_login(session: Any) -> None:
+    """Have pyghmi's class `session` heed which algorithm a BMC chose (Open Session Response, 13.18).
+
+    It asks for SHA-256. A BMC that knows SHA-1 alone may refuse, which pyghmi minds, or answer with what it knows, as
+    VirtualBMC does.
+    """
+    opened = getattr(session, "_got_rmcp_response", None)
+    if opened is None:
+        return
+
+    def heed(self: Any, data: Any) -> Any:
+        chosen = data[16] if len(data) > 16 and data[0] == self.rmcptag and data[1] == 0 else None
+        if chosen == SHA1 and self.attemptedhash == 256 and self.sessioncontext == "OPENSESSION":
+            self.attemptedhash = 1
+            return self._open_rmcpplus_request()
+        return opened(self, data)
+
+    session._got_rmcp_response = heed
+
+
 if pyghmi_session is not None:
     _mend(pyghmi_session)
+    _mend_login(Session)
 
 
 class PyghmiThread:

@@ -52,3 +52,37 @@ def test_another_pyghmi_is_left_as_it_is() -> None:
     newer = SimpleNamespace(sessionqueue=[])
     pyghmi_thread._mend(newer)
     assert not hasattr(newer, "_io_wait")
+
+
+class Session:
+    """What is mended of pyghmi's."""
+
+    def __init__(self) -> None:
+        self.rmcptag, self.attemptedhash, self.sessioncontext = 3, 256, "OPENSESSION"
+        self.did: list[str] = []
+
+    def _got_rmcp_response(self, data: bytes) -> None:
+        self.did.append("go on")
+
+    def _open_rmcpplus_request(self) -> None:
+        self.did.append("ask anew")
+
+
+@pytest.mark.parametrize(
+    ("tag", "status", "algorithm", "did"),
+    [
+        (3, 0, 1, "ask anew"),
+        (3, 0, 3, "go on"),
+        (3, 0x11, 1, "go on"),
+        (2, 0, 1, "go on"),
+    ],
+)
+def test_the_algorithm_that_a_bmc_chose_is_the_one(tag: int, status: int, algorithm: int, did: str) -> None:
+    class Mended(Session):
+        pass
+
+    pyghmi_thread._mend_login(Mended)
+    session = Mended()
+    session._got_rmcp_response(bytes([tag, status, 4, 0, *range(8), 0, 0, 0, 8, algorithm, 0, 0, 0]))
+    assert session.did == [did]
+    assert session.attemptedhash == (1 if did == "ask anew" else 256)
