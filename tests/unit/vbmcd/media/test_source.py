@@ -133,6 +133,7 @@ async def test_files_of_listed_folders_are_used_and_no_others(tmp_path: Path) ->
         f"{other}/a%20b.iso",
         f"{folder}/../media-other/a%20b.iso",
         f"{folder}/link",
+        f"{folder}/a%00b.iso",
         "/etc/passwd",
         str(folder),
     ):

@@ -69,9 +69,10 @@ def local_path(source: Source, options: MediaOptions) -> str:
     parts = urlsplit(source.uri)
     if not options.folders or parts.netloc not in ("", "localhost"):
         raise NotAllowed("no files of the host may be used: name their folder in the instance's media.folders")
-    path = os.path.realpath(unquote(parts.path))
+    named = unquote(parts.path)
+    path = "" if "\0" in named else os.path.realpath(named)
     folders = [os.path.realpath(folder) for folder in options.folders]
-    if "\0" in path or not any(path.startswith(f"{folder}/") for folder in folders):
+    if not any(path.startswith(f"{folder}/") for folder in folders):
         raise NotAllowed(f"only files in {', '.join(options.folders)} may be used")
     try:
         kind = os.stat(path).st_mode
