@@ -225,6 +225,9 @@ def _check_fingerprint(connection: ssl.SSLSocket, wanted: str) -> None:
 def _unreachable(target: Target, error: OSError) -> HwctlError:
     if isinstance(error, socket.gaierror):
         return Unreachable(f"the name {target.address} can't be resolved: {error.strerror}")
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        # As a BMC does that is reset between taking a connection and the end of the handshake.
+        return Unreachable(f"{target.address} port {target.port} closed the connection")
     if isinstance(error, ssl.SSLError):
         return TlsFailed(f"TLS with {target.address} port {target.port} failed: {error.reason or error}")
     return Unreachable(f"{target.address} port {target.port} does not answer: {error.strerror or error}")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,24 @@ def test_a_missing_link_is_told_as_such(service: RedfishService) -> None:
 def test_nothing_listening_is_unreachable(service: RedfishService) -> None:
     with pytest.raises(Unreachable, match="does not answer"):
         connect(service, port=1)
+
+
+def test_a_bmc_that_goes_away_in_the_handshake_is_unreachable(service: RedfishService) -> None:
+    """It may come back; a certificate that is not trusted won't change."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            connection, _peer = listener.accept()
+            connection.recv(4096)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(4096)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(Unreachable, match="closed the connection"):
+            connect(service, plain_http=False, port=listener.getsockname()[1])
+        thread.join()
 
 
 def test_a_certificate_that_nobody_signed_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
