@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+import libvirt
 import pytest
 
-from vbmcd.machine.libvirt_media import source_of
+from vbmcd.machine.libvirt_media import change_medium, source_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,41 @@ from vbmcd.machine.libvirt_media import source_of
 )
 def test_what_is_in_a_drive(source: str, expected: str | None) -> None:
     assert source_of(ET.fromstring(f"<disk type='file' device='cdrom'>{source}</disk>")) == expected
+
+
+class RunningDomain:
+    """Whose drive's door is closed so many times before a change goes through."""
+
+    def __init__(self, closed: int, message: str = "Tray of device 'ide0-1-0' is not open") -> None:
+        self.closed, self.message = closed, message
+        self.changes = 0
+
+    def lookupByName(self, _name: str) -> RunningDomain:  # noqa: N802
+        return self
+
+    def isActive(self) -> int:  # noqa: N802
+        return 1
+
+    def isPersistent(self) -> int:  # noqa: N802
+        return 0
+
+    def XMLDesc(self, _flags: int) -> str:  # noqa: N802
+        return "<domain><devices><disk type='file' device='cdrom'/></devices></domain>"
+
+    def updateDeviceFlags(self, _xml: str, _flags: int) -> None:  # noqa: N802
+        self.closed -= 1
+        if self.closed >= 0:
+            raise libvirt.libvirtError(self.message)
+        self.changes += 1
+
+
+def test_a_door_that_firmware_closes_meanwhile_is_opened_again() -> None:
+    domain = RunningDomain(closed=2)
+    change_medium(domain, "node", "/a.iso")
+    assert domain.changes == 1
+
+
+@pytest.mark.parametrize("domain", [RunningDomain(closed=3), RunningDomain(closed=1, message="no such device")])
+def test_a_medium_that_can_not_be_changed_is_told(domain: RunningDomain) -> None:
+    with pytest.raises(libvirt.libvirtError):
+        change_medium(domain, "node", "/a.iso")

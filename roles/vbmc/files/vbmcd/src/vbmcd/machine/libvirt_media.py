@@ -24,6 +24,9 @@ _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _FORCE = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
 """A guest may have locked the drive's door."""
+_TRIES = 3
+_DOOR = "is not open"
+"""Of QEMU's message, when firmware that looks for media closes the drive's door before libvirt could change them."""
 _SOURCES = ("file", "dev", "name", "volume")
 _OF_A_MEDIUM = ("source", "backingStore", "mirror")
 
@@ -43,9 +46,19 @@ def change_medium(connection: Any, name: str, path: Optional[str]) -> None:
     """Have the file at `path` in the drive, write-protected, or nothing. Raises Unsupported as medium() does."""
     domain = connection.lookupByName(name)
     if domain.isActive():
-        domain.updateDeviceFlags(_with_medium(_drive(domain.XMLDesc(0), name), path), _LIVE | _FORCE)
+        _change_live(domain, name, path)
     if domain.isPersistent():
         domain.updateDeviceFlags(_with_medium(_drive(domain.XMLDesc(_INACTIVE), name), path), _CONFIG)
+
+
+def _change_live(domain: Any, name: str, path: Optional[str]) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            domain.updateDeviceFlags(_with_medium(_drive(domain.XMLDesc(0), name), path), _LIVE | _FORCE)
+            return
+        except libvirt.libvirtError as error:
+            if not left or _DOOR not in str(error):
+                raise
 
 
 def _drive(definition: str, name: str) -> ET.Element:
