@@ -14,6 +14,7 @@ root. Names and addresses are the process's own, so two runs on one machine do n
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +96,8 @@ class Hosts:
         self._podman("exec", self._prefix + name, "sh", "-c", "systemctl is-system-running --wait || true")
         answers = "systemctl --quiet is-active ssh && echo yes || true"
         eventually(lambda: self.ssh(name, "sh", "-c", answers), 30, f"{name} has sshd")
+        # A host that was started again has another MAC address, which neighbours have to learn.
+        eventually(lambda: _answers(self.address(name)), 30, f"{name} is reached")
 
     @property
     def _network(self) -> str:
@@ -127,3 +130,12 @@ class Hosts:
                 f"podman {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done.stdout.strip()
+
+
+def _answers(address: str) -> bool:
+    """Whether sshd lets one connect there."""
+    try:
+        with socket.create_connection((address, 22), timeout=2) as connection:
+            return bool(connection.recv(4))
+    except OSError:
+        return False
