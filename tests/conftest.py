@@ -5,11 +5,15 @@
 
 Python finds a collection by the folders it is in; here it is by what it is. Under ansible-test, which lays the
 folders and brings a loader of its own, nothing is done.
+
+Property tests have the same examples in each run, so that a failure is the change's. HYPOTHESIS_PROFILE=explore looks
+for new ones.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -39,3 +43,10 @@ def _make_importable(checkout: Path) -> None:
 
 if not _importable(COLLECTION):
     _make_importable(Path(__file__).resolve().parent.parent)
+
+if _importable("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("same", derandomize=True, deadline=None, database=None)
+    settings.register_profile("explore", deadline=None, print_blob=True)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
