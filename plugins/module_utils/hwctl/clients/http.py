@@ -20,7 +20,17 @@ from functools import lru_cache
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ..deadline import Deadline
-from ..errors import BadAnswer, HwctlError, InDoubt, TlsFailed, Unreachable
+from ..errors import (
+    AuthFailed,
+    BadAnswer,
+    Busy,
+    HwctlError,
+    InDoubt,
+    Refused,
+    TlsFailed,
+    Unreachable,
+    Unsupported,
+)
 from ..target import Target
 
 CONNECT_TIMEOUT = 10.0
@@ -55,6 +65,18 @@ class Answer:
         if not isinstance(found, dict):
             raise BadAnswer(f"the BMC's answer (HTTP {self.status}) is no JSON object: is it the right port?")
         return found
+
+
+def refused(answer: Answer, uri: str, words: str) -> HwctlError:
+    """What the status of an answer that is not ok means; `words` are the service's own, or none."""
+    said = f"{uri}: HTTP {answer.status}" + (f", {words}" if words else "")
+    if answer.status in (401, 403):
+        return AuthFailed(f"the BMC refused {said}: check user name, password and the user's role")
+    if answer.status in (404, 405, 501):
+        return Unsupported(f"the BMC has no {said}")
+    if answer.status in (429, 503):
+        return Busy(f"the BMC is busy: {said}")
+    return Refused(f"the BMC refused {said}")
 
 
 class HttpClient:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from urllib.parse import quote
 
 from ..deadline import Deadline
-from ..errors import AuthFailed, BadAnswer, Busy, HwctlError, InDoubt, Refused, Unsupported
+from ..errors import AuthFailed, BadAnswer, HwctlError, InDoubt
 from ..firmware.image import BMC, HOST, OTHER, Image
 from ..target import Target
 from . import base
@@ -28,7 +28,7 @@ from .firmware import (
     Progress,
     Stored,
 )
-from .http import Answer, HttpClient
+from .http import Answer, HttpClient, refused
 
 NAMES = "xyz.openbmc_project"
 ROOT = "/xyz/openbmc_project"
@@ -211,21 +211,14 @@ def _cookies(answer: Answer) -> Any:
 
 
 def _refusal(answer: Answer, uri: str) -> HwctlError:
-    """``{"data": {"description": ...}, "message": "400 Bad Request", "status": "error"}``"""
-    said = f"{uri}: HTTP {answer.status}" + _words(answer)
-    if answer.status in (401, 403):
-        return AuthFailed(f"the BMC refused {said}: check user name, password and the user's role")
-    if answer.status in (404, 405, 501):
-        return Unsupported(f"the BMC has no {said}")
-    if answer.status in (429, 503):
-        return Busy(f"the BMC is busy: {said}")
-    return Refused(f"the BMC refused {said}")
+    return refused(answer, uri, _words(answer))
 
 
 def _words(answer: Answer) -> str:
+    """``{"data": {"description": ...}, "message": "400 Bad Request", "status": "error"}``"""
     described: Optional[object] = None
     with contextlib.suppress(ValueError, AttributeError):
         found = json.loads(answer.body)
         data = found.get("data")
         described = data.get("description") if isinstance(data, dict) else data or found.get("message")
-    return f", {described}" if described else ""
+    return str(described) if described else ""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from ..errors import AuthFailed, BadAnswer, Busy, HwctlError, Refused, Unsupported
-from .http import Answer
+from ..errors import BadAnswer, HwctlError
+from .http import Answer, refused
 
 Document = Dict[str, Any]
 
@@ -21,21 +21,9 @@ def document(answer: Answer, uri: str) -> Document:
 
 def refusal(answer: Answer, uri: str) -> HwctlError:
     """What an error's status means, with the service's own words (DSP0266, 8.6)."""
-    error = _refusal(answer, uri)
+    error = refused(answer, uri, words(answer))
     error.retry_after = retry_after(answer)
     return error
-
-
-def _refusal(answer: Answer, uri: str) -> HwctlError:
-    told = words(answer)
-    said = f"{uri}: HTTP {answer.status}" + (f", {told}" if told else "")
-    if answer.status in (401, 403):
-        return AuthFailed(f"the BMC refused {said}: check user name, password and the user's role")
-    if answer.status in (404, 405, 501):
-        return Unsupported(f"the BMC has no {said}")
-    if answer.status in (429, 503):
-        return Busy(f"the BMC is busy: {said}")
-    return Refused(f"the BMC refused {said}")
 
 
 def retry_after(answer: Answer) -> float:
