@@ -272,14 +272,9 @@ def _parse_users(value: object, instance: str, errors: List[VbmcError]) -> Optio
 
 
 def _parse_redfish(value: object, instance: str, errors: List[VbmcError]) -> Optional[WantedRedfish]:
-    if value is None:
+    reader = fields.part(value, "redfish", '{"port": 443}', instance, errors, _REDFISH_KEYS)
+    if reader is None:
         return None
-    if not isinstance(value, dict):
-        message = f'instance {instance!r}: redfish is {fields.shown(value)}: give an object, such as {{"port": 443}}'
-        errors.append(InvalidRequest(message, instance=instance))
-        return None
-    reader = Reader(value, f"instance {instance!r}: redfish", errors, instance)
-    reader.only(_REDFISH_KEYS)
     enabled = reader.get("enabled", fields.boolean)
     return WantedRedfish(
         enabled=True if enabled is None else enabled,

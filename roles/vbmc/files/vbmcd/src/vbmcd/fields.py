@@ -222,3 +222,20 @@ class Reader:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             self.refuse(f"unknown key {shown(key)}: {hint}")
+
+
+def part(
+    value: object, name: str, example: str, instance: str, errors: List[VbmcError], known: Collection[str]
+) -> Optional[Reader]:
+    """Reads the object `name` of an instance, whose keys are in `known`; None where it is left out, null, or wrong."""
+    if value is None:
+        return None
+    subject = f"instance {instance!r}: {name}"
+    if not isinstance(value, dict):
+        errors.append(
+            InvalidRequest(f"{subject} is {shown(value)}: give an object, such as {example}", instance=instance)
+        )
+        return None
+    reader = Reader(value, subject, errors, instance)
+    reader.only(known)
+    return reader

@@ -79,18 +79,13 @@ KEYS = (*_CHECKS, "faults")
 
 def parse(value: object, instance: str, errors: List[VbmcError]) -> Optional[Changes]:
     """What a SPEC gives; what is wrong goes to `errors`."""
-    if value is None:
+    reader = fields.part(value, "firmware", '{"version": "1.0.0"}', instance, errors, KEYS)
+    if reader is None:
         return None
-    subject = f"instance {instance!r}: firmware"
-    if not isinstance(value, dict):
-        message = f'{subject} is {fields.shown(value)}: give an object, such as {{"version": "1.0.0"}}'
-        errors.append(InvalidRequest(message, instance=instance))
-        return None
-    reader = Reader(value, subject, errors, instance)
-    reader.only(KEYS)
     changes = {key: reader.get(key, check) for key, check in _CHECKS.items()}
-    if value.get("faults") is not None:
-        changes["faults"] = _faults(value["faults"], reader, instance, errors)
+    faults = reader.get("faults", lambda found: found)
+    if faults is not None:
+        changes["faults"] = _faults(faults, reader, instance, errors)
     return {key: change for key, change in changes.items() if change is not None}
 
 

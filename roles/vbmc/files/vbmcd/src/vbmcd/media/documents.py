@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from vbmcd import fields
-from vbmcd.errors import InvalidRequest, VbmcError
-from vbmcd.fields import Reader
+from vbmcd.errors import VbmcError
 from vbmcd.media.options import SCHEMES, MediaOptions
 
 MAX_FOLDERS = 20
@@ -55,15 +54,9 @@ KEYS = tuple(_CHECKS)
 
 def parse(value: object, instance: str, errors: List[VbmcError]) -> Optional[Changes]:
     """What a SPEC gives; what is wrong goes to `errors`."""
-    if value is None:
+    reader = fields.part(value, "media", '{"schemes": ["https"]}', instance, errors, KEYS)
+    if reader is None:
         return None
-    subject = f"instance {instance!r}: media"
-    if not isinstance(value, dict):
-        message = f'{subject} is {fields.shown(value)}: give an object, such as {{"schemes": ["https"]}}'
-        errors.append(InvalidRequest(message, instance=instance))
-        return None
-    reader = Reader(value, subject, errors, instance)
-    reader.only(KEYS)
     changes: Dict[str, Any] = {}
     for key, check in _CHECKS.items():
         found: Any = reader.get(key, check)
