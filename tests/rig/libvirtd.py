@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Self
 
 from rig import keeper
 from rig.domains import tiny_domain
+from rig.ports import free_tcp_port
 from rig.waiting import eventually
 
 __all__ = ["Libvirtd", "Unavailable", "tiny_domain"]
@@ -91,7 +91,7 @@ class Libvirtd:
         self.folder = (folder or Path(tempfile.mkdtemp(prefix="rig-libvirtd-"))).absolute()
         self._keeper: subprocess.Popen[str] | None = None
         self._sasl = sasl
-        self._tcp_port = _free_tcp_port() if sasl else 0
+        self._tcp_port = free_tcp_port() if sasl else 0
         self.pid = 0
         """libvirtd's PID; 0 while none runs."""
 
@@ -237,12 +237,6 @@ class Libvirtd:
     def _log(self, daemon: str) -> str:
         path = self.folder / "log" / f"{daemon}.out"
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
-
-
-def _free_tcp_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _alive(pid: int) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rig.ports import free_tcp_port
 from rig.waiting import eventually
 
 PASSWORD = "0penBmc's \\own"
@@ -29,8 +30,7 @@ class Sshd:
         self.home.mkdir(mode=0o700)
         self.known_hosts = folder / "known_hosts"
         self._folder = folder
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_tcp_port()
 
     @property
     def authorized_keys(self) -> Path:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from rig.daemon import alive
+from rig.ports import free_tcp_port
 from rig.waiting import eventually
 
 VIRTUALBMC = Path(__file__).resolve().parents[2] / ".cache/virtualbmc/bin/vbmcd"
@@ -70,7 +71,7 @@ class VirtualBmc:
         return []
 
     def __enter__(self) -> Self:
-        (self.home / "virtualbmc.conf").write_text(f"[default]\nserver_port = {_free_tcp_port()}\n")
+        (self.home / "virtualbmc.conf").write_text(f"[default]\nserver_port = {free_tcp_port()}\n")
         env = {**os.environ, "HOME": str(self.home), "VIRTUALBMC_CONFIG": str(self.home / "virtualbmc.conf")}
         env.pop("PYTHONPATH", None)
         with (self.home / "log").open("ab") as log:
@@ -128,9 +129,3 @@ class Watch:
                     self.gaps[port] = max(self.gaps[port], now - self._last.get(port, now))
                     self._last[port] = now
             self._end.wait(self.INTERVAL)
-
-
-def _free_tcp_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
