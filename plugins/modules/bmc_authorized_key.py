@@ -47,7 +47,7 @@ options:
     type: path
   private_key_file:
     description:
-      - A private key to log in with, where the BMC knows one already.
+      - A private key to log in with, where the BMC knows one already. One that has a passphrase has to be in an agent.
     type: path
   protocol:
     description:
@@ -97,7 +97,7 @@ results:
       description: Whether something was changed, or in check mode would be.
       type: bool
     key_count:
-      description: How many lines the file has.
+      description: How many keys the file has.
       returned: where it did not fail
       type: int
     before:

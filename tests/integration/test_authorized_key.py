@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.processes import tree
+from rig.daemon import alive
 from rig.module import Module
 from rig.sshd import PASSWORD, USER, Sshd
+from rig.waiting import eventually
 
 OTHERS = 'from="192.0.2.0/24" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl theirs\n'
 
@@ -44,6 +49,7 @@ def authorize(bmc: Sshd, key: Path, tmp_path: Path) -> Any:
             "username": USER,
             "password": PASSWORD,
             "known_hosts": str(bmc.known_hosts),
+            "timeout": 20,
             "key": key.with_suffix(".pub").read_text(),
             **options,
         }
@@ -80,6 +86,19 @@ def test_keys_of_others_stay_as_they_are(bmc: Sshd, authorize: Any) -> None:
     assert bmc.authorized_keys.read_text() == f"# for the night shift\n{OTHERS}"
 
 
+def test_keys_that_are_let_in_at_once_are_all_let_in(bmc: Sshd, authorize: Any, tmp_path: Path) -> None:
+    bmc.authorized_keys.parent.mkdir(mode=0o700)
+    bmc.authorized_keys.write_text(f"# no newline\r\n# at the end: \u2028 {OTHERS}".rstrip())
+    keys = [tmp_path / f"key-{number}" for number in range(4)]
+    for one in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(one)], check=True)
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda one: authorize(key=one.with_suffix(".pub").read_text()), keys))
+    assert [one["changed"] for one in done] == 4 * [True], done
+    assert [logs_in(bmc, one) for one in keys] == 4 * [True]
+    assert bmc.authorized_keys.read_bytes().startswith(f"# no newline\r\n# at the end: \u2028 {OTHERS}".encode())
+
+
 def test_a_key_that_is_there_may_let_in_another(bmc: Sshd, key: Path, authorize: Any, tmp_path: Path) -> None:
     authorize()
     other = tmp_path / "other"
@@ -104,6 +123,62 @@ def test_a_bmc_that_nobody_knows_is_given_no_password(bmc: Sshd, authorize: Any,
     bmc.known_hosts.write_text(f"[127.0.0.1]:{bmc.port} ssh-ed25519 {wrong}\n")
     (refused,) = authorize(host_key_checking="accept-new")["results"]
     assert refused["kind"] == "host-key"
+
+
+def test_a_changed_host_key_is_no_matter_to_who_checks_none(bmc: Sshd, authorize: Any) -> None:
+    wrong = OTHERS.partition("ssh-ed25519 ")[2].split()[0]
+    bmc.known_hosts.write_text(f"[127.0.0.1]:{bmc.port} ssh-ed25519 {wrong}\n")
+    assert authorize(host_key_checking="off")["changed"]
+    assert wrong in bmc.known_hosts.read_text()
+
+
+def test_the_keys_of_an_agent_use_up_no_attempts(
+    bmc: Sshd, key: Path, authorize: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_socket = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(agent_socket)], stdout=subprocess.DEVNULL) as agent:
+        eventually(agent_socket.exists, what="the agent")
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(agent_socket))
+        for number in range(12):
+            kept = tmp_path / f"kept-{number}"
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(kept)], check=True)
+            subprocess.run(["ssh-add", "-q", str(kept)], check=True)
+        done = authorize()
+        agent.terminate()
+    assert done["changed"], done
+
+
+def test_a_passphrase_is_not_answered_with_the_password(bmc: Sshd, authorize: Any, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(locked)], check=True)
+    bmc.authorized_keys.parent.mkdir(mode=0o700)
+    bmc.authorized_keys.write_text(locked.with_suffix(".pub").read_text())
+    bmc.authorized_keys.chmod(0o600)
+    assert authorize(private_key_file=str(locked))["changed"]
+
+
+def test_a_line_that_is_commented_out_lets_nobody_in(bmc: Sshd, key: Path, authorize: Any) -> None:
+    bmc.authorized_keys.parent.mkdir(mode=0o700)
+    bmc.authorized_keys.write_text(f"# {key.with_suffix('.pub').read_text()}")
+    assert authorize()["changed"]
+    assert logs_in(bmc, key)
+
+
+def test_a_task_that_is_called_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        module = Module("bmc_authorized_key", tmp_path / "c")
+        common = {"address": "127.0.0.1", "username": "root", "password": "pa55word", "key": OTHERS}
+        process = module.start(port=silent.getsockname()[1], **common)
+        connection, _where = silent.accept()
+        started = set(tree(process.pid)) - {process.pid}
+        process.terminate()
+        (outcome,) = module.result(process)["results"]
+        assert outcome["kind"] == "cancelled"
+        assert started
+        eventually(lambda: not alive(started), what="ssh's end")
+        connection.close()
+    assert not list(tmp_path.glob("baremetal-lab-*"))
 
 
 @pytest.mark.parametrize(

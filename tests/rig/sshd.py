@@ -74,7 +74,9 @@ class Sshd:
         else:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
             public = key.with_suffix(".pub").read_text()
-            options = {"UsePAM": "no", "PermitRootLogin": "yes", "PidFile": "none", "HostKey": str(key)}
+            # PAM asks for the password by a way of its own, and ssh asks for it twice where it is a wrong one.
+            options = {"UsePAM": "yes", "KbdInteractiveAuthentication": "yes", "PermitRootLogin": "yes"}
+            options.update({"PidFile": "none", "HostKey": str(key)})
             settings = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
             command = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", str(self.port), *settings]

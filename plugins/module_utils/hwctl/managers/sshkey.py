@@ -17,11 +17,13 @@ from ..node import Node
 from ..outcome import Outcome, settled
 
 PRESENT, ABSENT = "present", "absent"
-READ = "cat ~/.ssh/authorized_keys 2>/dev/null || test ! -e ~/.ssh/authorized_keys"
-# Renamed into its place, so that a connection that breaks leaves the old file whole. dropbear wants no other reader.
-WRITE = (
-    "umask 077 && mkdir -p ~/.ssh && chmod go-w ~/.ssh && cat > ~/.ssh/authorized_keys.new && "
-    "mv -f ~/.ssh/authorized_keys.new ~/.ssh/authorized_keys"
+READ = "test ! -e ~/.ssh/authorized_keys || cat ~/.ssh/authorized_keys"
+# A line more, so that tasks which let in keys at once lose none of them. dropbear wants no other writer.
+APPEND = "umask 077 && mkdir -p ~/.ssh && chmod go-w ~/.ssh && cat >> ~/.ssh/authorized_keys"
+# Renamed into its place, so that a connection that breaks leaves the old file whole.
+REPLACE = (
+    "umask 077 && new=~/.ssh/authorized_keys.$$ && { cat > $new && mv -f $new ~/.ssh/authorized_keys || "
+    "{ rm -f $new; exit 1; }; }"
 )
 KINDS = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
 
@@ -48,21 +50,26 @@ class SshkeyManager(ParallelNodes):
     def set_key(self, node: Node, request: KeyRequest) -> Outcome:
         client = SshClient(node.target, node.deadline, request.options)
         node.at("read")
-        lines = node.reading(lambda: _lines(client.run(READ)))
-        wanted = _wanted(lines, request)
-        before, after = _present(lines, request.key), request.state == PRESENT
-        if wanted != lines and not request.check:
+        found = node.reading(lambda: client.run(READ))
+        wanted = _wanted(_lines(found), request)
+        before, after = _present(_lines(found), request.key), request.state == PRESENT
+        if before != after and not request.check:
             node.at("change")
-            client.run(WRITE, "".join(f"{line}\n" for line in wanted).encode(errors="surrogateescape"))
+            if after:
+                gap = "" if found.endswith(b"\n") or not found else "\n"
+                client.run(APPEND, f"{gap}{request.key.strip()}\n".encode())
+            else:
+                client.run(REPLACE, "".join(f"{line}\n" for line in wanted).encode(errors="surrogateescape"))
             node.at("verify")
-            if _present(node.reading(lambda: _lines(client.run(READ))), request.key) != after:
+            if _present(_lines(node.reading(lambda: client.run(READ))), request.key) != after:
                 raise NotReached("the BMC took the keys, and does not have them afterwards")
-        return settled(node.name, {"authorized": before}, {"authorized": after}, key_count=len(wanted))
+        count = sum(identity(line) is not None for line in wanted)
+        return settled(node.name, {"authorized": before}, {"authorized": after}, key_count=count)
 
 
 def identity(line: str) -> Optional[Tuple[str, str]]:
     """Kind and key of a line of authorized_keys, which may begin with options and end with a comment; None: no key."""
-    words = line.split()
+    words = [] if line.lstrip().startswith("#") else line.split()
     for kind, key in zip(words, words[1:]):
         if kind.startswith(KINDS) and _holds(key, kind):
             return kind, key
@@ -80,7 +87,9 @@ def _holds(key: str, kind: str) -> bool:
 
 
 def _lines(data: bytes) -> List[str]:
-    return data.decode(errors="surrogateescape").splitlines()
+    """As sshd sees them; a comment may have other characters in it that Python ends a line at."""
+    text = data.decode(errors="surrogateescape")
+    return [line.rstrip("\r") for line in text.rstrip("\n").split("\n")] if text else []
 
 
 def _present(lines: List[str], key: str) -> bool:
