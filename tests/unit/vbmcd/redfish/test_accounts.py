@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -75,6 +76,8 @@ async def test_the_first_user_stays(board: RedfishBoard) -> None:
         ({**NEW, "Crown": True}, 400, ["PropertyUnknown"]),
         ({"UserName": "new", "RoleId": "Operator"}, 400, ["PropertyMissing"]),
         ({**NEW, "Password": 5}, 400, ["PropertyValueTypeError"]),
+        ({**NEW, "AccountTypes": ["Redfish"]}, 400, ["PropertyValueError"]),
+        ({**NEW, "PasswordChangeRequired": True}, 400, ["PropertyValueError"]),
     ],
 )
 async def test_an_account_that_can_not_be_is_refused(
@@ -83,6 +86,13 @@ async def test_an_account_that_can_not_be_is_refused(
     answer = await board.web("POST", ACCOUNTS, body)
     assert (answer.status, answer.messages) == (status, ids)
     assert "x" * 21 not in answer.data.decode()
+
+
+async def test_accounts_that_are_made_at_once_are_all_there(board: RedfishBoard) -> None:
+    names = [f"user-{number}" for number in range(4)]
+    answers = await asyncio.gather(*(board.web("POST", ACCOUNTS, {**NEW, "UserName": name}) for name in names))
+    places = [answer.headers["location"] for answer in answers]
+    assert [(await board.get(place)).json["UserName"] for place in places] == names
 
 
 async def test_there_are_no_more_accounts_than_ipmi_has_ids(board: RedfishBoard) -> None:

@@ -64,6 +64,14 @@ class Users:
         async with self._changing:
             await self._change(number, edit)
 
+    async def add(self, slot: Slot) -> Optional[int]:
+        """Store a new user under the first id that is free; None where none is."""
+        async with self._changing:
+            number = next((one for one in range(FIRST_ID, LAST_ID + 1) if one not in self.slots), None)
+            if number is not None:
+                await self._change(number, lambda before: slot)
+            return number
+
     async def _change(self, number: int, edit: Callable[[Slot], Slot]) -> None:
         bmc, before = self._bmc, self.slot(number)
         after = edit(before)

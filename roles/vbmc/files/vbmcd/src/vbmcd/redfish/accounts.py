@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 from vbmcd import fields
 from vbmcd.commands.bmc import Bmc
-from vbmcd.commands.user_table import FIRST_ID, LAST_ID, MESSAGING, NO_ACCESS, Slot
+from vbmcd.commands.user_table import FIRST_ID, MESSAGING, NO_ACCESS, Slot
 from vbmcd.commands.users import Users
 from vbmcd.config import MAX_PASSWORD, Privilege
 from vbmcd.redfish.access import Access
@@ -27,6 +27,9 @@ SERVICE = f"{ROOT}/AccountService"
 ACCOUNTS = f"{SERVICE}/Accounts"
 ROLES_PATH = f"{SERVICE}/Roles"
 
+ACCOUNT_TYPES = ("Redfish", "IPMI")
+"""What each account is for."""
+
 
 @accounts.get(SERVICE)
 async def account_service(request: Request, bmc: Bmc) -> Response:
@@ -41,7 +44,7 @@ async def account_service(request: Request, bmc: Bmc) -> Response:
             "MinPasswordLength": 1,
             "MaxPasswordLength": MAX_PASSWORD,
             "LocalAccountAuth": "Enabled",
-            "SupportedAccountTypes": ["Redfish", "IPMI"],
+            "SupportedAccountTypes": list(ACCOUNT_TYPES),
             "Status": {"State": "Enabled", "Health": "OK"},
             "Accounts": link(ACCOUNTS),
             "Roles": link(ROLES_PATH),
@@ -115,7 +118,7 @@ def _document(number: int, slot: Slot) -> Dict[str, Any]:
         "RoleId": role,
         "Enabled": slot.user is not None,
         "Locked": False,
-        "AccountTypes": ["Redfish", "IPMI"],
+        "AccountTypes": list(ACCOUNT_TYPES),
         "Links": {"Role": link(f"{ROLES_PATH}/{role}")},
     }
 
@@ -154,17 +157,29 @@ async def create_account(request: Request, bmc: Bmc) -> Response:
     only(body, (*SETTABLE, "AccountTypes", "PasswordChangeRequired"))
     for name in ("UserName", "Password", "RoleId"):
         required(body, name, str)
+    _refuse_what_is_ignored(body)
     changes = read_changes({name: body[name] for name in SETTABLE if name in body}, {}, SETTABLE)
     if changes.problems:
         raise failure_of(changes)
     users = bmc.part(Users)
     _refuse_taken(users, changes.get("UserName", ""), 0)
-    number = next((one for one in range(FIRST_ID, LAST_ID + 1) if one not in users.slots), None)
+    slot = _changed(Slot(flags=MESSAGING, enabled=True), changes)
+    number = await users.add(slot)
     if number is None:
         raise failure(400, "CreateLimitReachedForResource")
-    slot = _changed(Slot(flags=MESSAGING, enabled=True), changes)
-    await users.change(number, lambda before: slot)
     return Response(_document(number, slot), 201, {"Location": f"{ACCOUNTS}/{number}"})
+
+
+def _refuse_what_is_ignored(body: Mapping[str, Any]) -> None:
+    """Who wants an account for one protocol alone, or one whose password has to be changed, does not get another."""
+    types = body.get("AccountTypes", ACCOUNT_TYPES)
+    if not isinstance(types, (list, tuple)) or sorted(map(str, types)) != sorted(ACCOUNT_TYPES):
+        every = "Every account is for both protocols: leave AccountTypes out."
+        raise failure(400, "PropertyValueError", "AccountTypes", related="#/AccountTypes", resolution=every)
+    if body.get("PasswordChangeRequired", False) is not False:
+        never = "Nobody is made to change a password here: leave PasswordChangeRequired out."
+        name = "PasswordChangeRequired"
+        raise failure(400, "PropertyValueError", name, related=f"#/{name}", resolution=never)
 
 
 def failure_of(changes: Changes) -> Exception:
