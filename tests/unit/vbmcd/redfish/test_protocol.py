@@ -119,6 +119,15 @@ async def test_a_malformed_authorization_is_no_login(board: RedfishBoard, header
     assert "basic" in answer.headers["www-authenticate"].lower()
 
 
+async def test_a_password_of_no_characters_is_a_wrong_one(board: RedfishBoard) -> None:
+    board.headers = {}
+    body = rb'{"UserName":"admin","Password":"\ud800"}'
+    for _turn in range(33):
+        answer = await board.web("POST", f"{ROOT}/SessionService/Sessions", data=body)
+    assert answer.status == 503
+    assert answer.messages == ["ServiceTemporarilyUnavailable"]
+
+
 async def test_who_guesses_is_refused_for_a_while_and_others_are_not(board: RedfishBoard) -> None:
     board.headers = basic(User("admin", "wrong"))
     statuses = [(await board.get(SYSTEM)).status for _turn in range(40)]
@@ -196,6 +205,14 @@ async def test_there_is_nothing_at_odd_paths(board: RedfishBoard, path: str) -> 
 async def test_a_malformed_body_is_refused(board: RedfishBoard, data: bytes, status: int, id: str) -> None:
     answer = await board.web("PATCH", SYSTEM, data=data)
     assert (answer.status, answer.messages) == (status, [id])
+
+
+@pytest.mark.parametrize(("method", "path"), [("PATCH", SYSTEM), ("POST", f"{ROOT}/AccountService/Accounts")])
+async def test_an_answer_is_not_much_larger_than_what_was_asked(board: RedfishBoard, method: str, path: str) -> None:
+    answer = await board.web(method, path, {f"p{number}": 1 for number in range(5000)})
+    assert answer.status == 400
+    assert len(answer.data) < MAX_BODY
+    assert len(answer.messages) > 1
 
 
 async def test_a_body_that_says_how_large_it_is_need_not_be_read(board: RedfishBoard) -> None:

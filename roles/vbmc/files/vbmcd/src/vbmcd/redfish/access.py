@@ -131,7 +131,9 @@ class Access:
             raise failure(503, "ServiceTemporarilyUnavailable", seconds, headers={"Retry-After": seconds})
         user = self._find(name)
         # Compared all the same, so that the time tells nobody which users there are.
-        good = hmac.compare_digest((user.password if user else secrets.token_hex(8)).encode(), password.encode())
+        wanted = user.password if user else secrets.token_hex(8)
+        # JSON can name half a surrogate pair, which is no character and is wrong like any other password.
+        good = hmac.compare_digest(wanted.encode(), password.encode("utf-8", "surrogatepass"))
         if user is None or not good or LOGIN not in privileges_of(user.privilege):
             self.failures.note(source, now)
             note_failed_login(self._bmc, user)

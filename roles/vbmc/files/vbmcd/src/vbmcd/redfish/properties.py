@@ -22,6 +22,9 @@ Settable = Mapping[str, Union[Check, "Settable"]]
 
 T = TypeVar("T")
 
+MAX_PROBLEMS = 32
+"""Of which a client is told. A body has room for thousands, and each takes many times its own size to tell."""
+
 
 @dataclass
 class Changes:
@@ -38,9 +41,10 @@ class Changes:
         return value
 
     def refuse(self, path: str, refused: Failure) -> None:
-        """It turned out that this can't be set."""
+        """This can't be set."""
         self.values.pop(path, None)
-        self.problems += [(path, one) for one in refused.messages]
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems += [(path, one) for one in refused.messages]
 
     def require(self) -> None:
         """Raises Failure where nothing is left to be set."""
@@ -74,17 +78,17 @@ def _read(
         rule = settable.get(name)
         if rule is None:
             id = "PropertyNotWritable" if name in document else "PropertyUnknown"
-            changes.problems.append((path, message(id, name, related=f"#/{path}")))
+            changes.refuse(path, failure(400, id, name, related=f"#/{path}"))
         elif callable(rule):
             try:
                 changes.values[path] = rule(path, value)
             except Failure as refused:
-                changes.problems += [(path, one) for one in refused.messages]
+                changes.refuse(path, refused)
         elif isinstance(value, dict):
             inner = document.get(name)
             _read(value, inner if isinstance(inner, dict) else {}, rule, f"{path}/", changes)
         else:
-            changes.problems.append((path, _wrong_type(path, value)))
+            changes.refuse(path, Failure(400, [_wrong_type(path, value)]))
 
 
 def _name(path: str) -> str:
@@ -150,7 +154,7 @@ def only(body: Mapping[str, Any], known: Collection[str]) -> None:
     """Raises Failure for properties that the resource to be made has not."""
     unknown = [message("PropertyUnknown", name, related=f"#/{name}") for name in body if name not in known]
     if unknown:
-        raise Failure(400, unknown)
+        raise Failure(400, unknown[:MAX_PROBLEMS])
 
 
 def action_parameter(
