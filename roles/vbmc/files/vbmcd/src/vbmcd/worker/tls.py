@@ -34,7 +34,8 @@ class Tls:
         self._failed = ""
 
     async def context(self) -> Optional[ssl.SSLContext]:
-        """None while no certificate can be had; the log says why. A certificate that was renewed is read anew."""
+        """None while no certificate can be had; the log says why. A certificate that was renewed is read anew, and
+        until it can be used (certificate and key are two files, and one is written first) the one before goes on."""
         redfish = self._bmc.instance.redfish
         assert redfish is not None
         if self._context is not None and not redfish.certificate:
@@ -46,7 +47,7 @@ class Tls:
                 self._context = self._given(redfish.certificate, redfish.key)
         except (OSError, ssl.SSLError) as error:
             self._complain(str(error))
-            return None
+            return self._context
         self._failed = ""
         return self._context
 
@@ -76,7 +77,8 @@ class Tls:
         if reason != self._failed:
             self._failed = reason
             fields = {"instance": self._bmc.instance.name, "reason": reason}
-            log.error("the certificate for Redfish can't be used; nobody can connect", extra={"fields": fields})
+            what = "nobody can connect" if self._context is None else "the one before is shown"
+            log.error("the certificate for Redfish can't be used; %s", what, extra={"fields": fields})
 
 
 def _empty() -> ssl.SSLContext:

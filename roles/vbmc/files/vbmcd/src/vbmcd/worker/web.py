@@ -17,10 +17,11 @@ import struct
 import time
 from asyncio.sslproto import SSLProtocol as SslProtocol
 from contextlib import suppress
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 from weakref import WeakSet
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from vbmcd import redfish
@@ -37,7 +38,7 @@ _silent = logging.getLogger("vbmcd.http")
 _silent.disabled = True
 
 MAX_CONNECTIONS = 128
-"""Of one BMC; who is idle the longest makes room."""
+"""Of one BMC; who matters least makes room."""
 MAX_CONNECTIONS_PER_HOST = 64
 MAX_CONNECTIONS_OF_ALL = 1024
 """Of all BMCs of a worker; the BMC with the most makes room."""
@@ -49,6 +50,10 @@ HANDSHAKE_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
 """Before taking connections again, where there was no descriptor left for one."""
 
+MAX_PIPELINED = 16
+"""Requests that a client may send ahead of the answers. Hardly any does, and each that waits costs a KiB or two."""
+STEP = 16 * 1024
+"""Bytes that are parsed before it is looked how many requests they were."""
 MAX_LINE = 8190
 MAX_HEAD = 32 * 1024
 """Bytes of a request's line and headers."""
@@ -215,7 +220,7 @@ class WebEndpoint:
             self._loop.add_reader(self._sock.fileno(), self._acceptable)
 
     def _has_room_for(self, newcomer: Peer) -> bool:
-        """Whether one more of its host may connect; the idle connection that is the oldest makes room."""
+        """Whether one more of its host may connect; who matters least makes room."""
         own = [peer for peer in self._connections if peer.host == newcomer.host]
         if len(own) >= MAX_CONNECTIONS_PER_HOST:
             crowd = own
@@ -225,11 +230,11 @@ class WebEndpoint:
             crowd = self._server.crowd()
         if not crowd:
             return True
-        idle = next((peer for peer in crowd if not peer.is_busy), None)
-        if idle is not None:
-            idle.leave()
+        least = min((peer for peer in crowd if not peer.is_busy), key=lambda peer: peer.precedence, default=None)
+        if least is not None:
+            least.leave()
             self._server.dropped += 1
-        return idle is not None
+        return least is not None
 
     async def _connect(self, peer: Peer) -> None:
         """Shake hands; from then on the connection lives by itself."""
@@ -260,17 +265,26 @@ class WebEndpoint:
 class Peer:
     """Who is connected, or about to be."""
 
-    __slots__ = ("_among", "connection", "host", "sock")
+    __slots__ = ("_among", "_since", "connection", "host", "sock")
 
     def __init__(self, sock: socket.socket, host: str, among: Dict[Peer, None]) -> None:
         self._among = among
+        self._since = time.monotonic()
         self.sock = sock
         self.host = host
         self.connection: Optional[Connection] = None
 
     @property
     def is_busy(self) -> bool:
-        return self.connection is not None and self.connection.busy
+        """Whether it is being served. Who has not logged in is not: a body that never ends holds no place."""
+        return self.connection is not None and self.connection.busy and self.connection.logged_in
+
+    @property
+    def precedence(self) -> Tuple[bool, float]:
+        """The least makes room: strangers before those who have logged in, and of either who is idle the longest."""
+        if self.connection is None:
+            return False, self._since
+        return self.connection.logged_in, self.connection.active
 
     def is_overdue(self, now: float) -> bool:
         if self.connection is None:
@@ -295,7 +309,7 @@ class Peer:
 class Connection(RequestHandler):
     """One connection, as the HTTP library has it, with what it does not watch: time and size of what comes."""
 
-    __slots__ = ("_handled", "_head", "active", "busy", "ended", "endpoint", "host")
+    __slots__ = ("_handled", "_head", "_known", "_request", "active", "busy", "ended", "endpoint", "host")
 
     def __init__(
         self, manager: web.Server, loop: asyncio.AbstractEventLoop, endpoint: WebEndpoint, options: Dict[str, Any]
@@ -309,14 +323,28 @@ class Connection(RequestHandler):
         self.ended: Any = None
         self._handled = 0
         self._head = 0
+        self._known = False
+        self._request: Optional[Request] = None
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether any of its requests was a user's."""
+        self._known = self._known or (self._request is not None and self._request.login is not None)
+        return self._known
 
     def data_received(self, data: bytes) -> None:
+        # In steps: a quarter of a MiB may come at once, which is thousands of requests.
+        for start in range(0, len(data), STEP):
+            self._step(data[start : start + STEP])
+            if self.transport is None or self.transport.is_closing():
+                return
+
+    def _step(self, data: bytes) -> None:
         super().data_received(data)
-        if self._request_count > self._handled:
-            self._head = 0
-            return
-        self._head += len(data)
-        if self._head > MAX_HEAD and self.transport is not None:
+        waiting = self._request_count - self._handled
+        self._head = 0 if waiting else self._head + len(data)
+        # The HTTP library limits neither before 3.14.
+        if (self._head > MAX_HEAD or waiting > MAX_PIPELINED) and self.transport is not None:
             self.transport.abort()
 
     def connection_lost(self, exc: Optional[BaseException]) -> None:
@@ -328,12 +356,14 @@ class Connection(RequestHandler):
         self.busy, self.active = True, time.monotonic()
 
     def end(self) -> None:
+        self._known = self.logged_in
+        self._request = None
         self.busy, self.active = False, time.monotonic()
         self._handled += 1
 
     def translated(self, request: web.BaseRequest) -> Request:
         path, _mark, query = request.raw_path.partition("?")
-        return Request(
+        self._request = Request(
             request.method,
             path,
             query.partition("#")[0],
@@ -342,6 +372,7 @@ class Connection(RequestHandler):
             Body(request, self),
             self.endpoint.secure,
         )
+        return self._request
 
     def handle_error(
         self,
@@ -352,8 +383,12 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """For what is no HTTP request: an error in Redfish's own form, and the end of the connection."""
         self._handled += 1
-        refused = failure(status, "UnrecognizedRequestBody")
-        if "method" in str(message or exc or "").lower():
+        refused = failure(status, "GeneralError", resolution="Send an HTTP request: this can't be read as one.")
+        if isinstance(exc, LineTooLong):
+            # RFC 6585, 5. Which line it was, the library does not tell.
+            most = f"Send lines of {MAX_LINE} bytes at most."
+            refused = failure(431, "GeneralError", resolution=most)
+        elif "method" in str(message or exc or "").lower():
             refused = failure(501, "OperationNotAllowed")
         response = web.json_response(refused.body(), status=refused.status, headers=COMMON)
         response.force_close()
