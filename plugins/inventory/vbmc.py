@@ -20,6 +20,10 @@ description:
   - A host has the variables C(bmc_address) and C(bmc_port), C(bmc_username), C(bmc_hypervisor), C(bmc_domain),
     C(bmc_libvirt_uri), C(bmc_owner), C(bmc_status) (V(running), V(down) or V(error)), C(bmc_power) (V(on), V(off) or
     V(unknown)) and C(bmc_listen_address). A daemon tells no password, so take that from where you keep it.
+  - C(bmc_ipmi_target), and of a BMC with Redfish C(bmc_redfish_target), are items for the option O(ignore:targets) of
+    M(baremetal.lab.power), M(baremetal.lab.boot_device), M(baremetal.lab.bmc_info), M(baremetal.lab.firmware) and
+    M(baremetal.lab.firmware_info), with address, port, user and the certificate's fingerprint where the BMC made it
+    itself and somebody has connected before.
   - The file's name has to end in C(vbmc.yml) or C(vbmc.yaml).
 extends_documentation_fragment:
   - ansible.builtin.constructed
@@ -107,6 +111,17 @@ compose:
 cache: true
 cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/ansible-vbmc
+---
+# A playbook for all BMCs of that lab that have Redfish
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Read their firmware
+      baremetal.lab.firmware_info:
+        targets: >-
+          {{ groups.vbmc | map('extract', hostvars) | selectattr('bmc_redfish_target', 'defined')
+             | map(attribute='bmc_redfish_target') }}
+        password: "{{ bmc_password }}"
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -228,32 +227,11 @@ def _error_of(body: Mapping[str, Any]) -> VbmcError:
     return VbmcError(message, body["code"], details)
 
 
-_USER = re.compile(r"(.+?) \((administrator|operator|user|callback)\)(?:, |$)")
-
-
 def _instance_of(properties: Document) -> Document:
-    """An instance with the names of the module's options; the command has VirtualBMC's for some, and text for lists."""
+    """An instance with the names of the module's options; the command has VirtualBMC's for some."""
     document = {("domain" if key == "domain_name" else key): value for key, value in properties.items()}
-    users = _USER.findall(document.get("users") or "")
-    shown = [{"name": name, "privilege": privilege} for name, privilege in users]
-    suites = [int(number) for number in (document.get("cipher_suites") or "").split(", ") if number]
-    redfish = _redfish_of(document.get("redfish") or "")
-    return {
-        **document,
-        "users": shown,
-        "cipher_suites": suites,
-        "redfish": redfish,
-        "pid": document.get("pid") or None,
-    }
-
-
-def _redfish_of(shown: str) -> Document:
-    """``https, port 443, address 192.0.2.7``, as ``vbmc show`` has it, with the names of the module's options."""
-    scheme, *words = shown.split(", ")
-    if scheme not in ("https", "http"):
-        return {"enabled": False}
-    found: Document = {"enabled": True, "tls": scheme == "https", "address": "", "certificate": "", "key": ""}
-    for word in words:
-        key, _blank, value = word.partition(" ")
-        found[key] = int(value) if key == "port" else value
-    return found
+    users = [{"name": user["name"], "privilege": user["privilege"]} for user in document.get("users") or ()]
+    # Of an instance with a broken state file little is known.
+    parts = {"cipher_suites": [], "redfish": {"enabled": False}, "firmware": {}, "media": {}}
+    known = {key: document.get(key) or default for key, default in parts.items()}
+    return {**document, **known, "users": users, "pid": document.get("pid") or None}

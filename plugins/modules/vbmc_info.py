@@ -147,6 +147,11 @@ instances:
         key:
           description: The file of the certificate's key, where it is another.
           type: str
+        fingerprint:
+          description:
+            - The SHA-256 fingerprint of its certificate, for the option O(ignore:fingerprint) of the modules for BMCs.
+            - Empty without TLS, and until somebody first connects where the BMC makes its certificate itself.
+          type: str
     firmware:
       description: The firmware that it comes with and the planned faults, as the option of M(baremetal.lab.vbmc).
       type: dict

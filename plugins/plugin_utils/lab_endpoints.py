@@ -10,9 +10,14 @@ allocated there and a domain may have been changed by hand; credentials are the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import reached_at, with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import (
+    RedfishService,
+    ipmi_target,
+    reached_at,
+    with_port,
+)
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_nodes import NODES
 
 Document = Mapping[str, Any]
@@ -49,6 +54,19 @@ class Endpoint:
     disk_gb: Optional[int] = None
     """Size of the first disk, where the inventory gives it and it is 1 GiB at least."""
     groups: Tuple[str, ...] = ()
+    redfish: Optional[RedfishService] = None
+    by_redfish: bool = False
+    """Whether tools that know both protocols are given this one."""
+    verify: Union[bool, str] = True
+    """Whether such a tool checks the certificate: by the authorities that it knows, or by a file on its host."""
+    has_cdrom: bool = False
+
+    def targets(self) -> Dict[str, Dict[str, Any]]:
+        """By protocol, items of the option targets of the modules for BMCs."""
+        found = {"ipmi": ipmi_target(self.name, self.address, self.port, self.username)}
+        if self.redfish:
+            found["redfish"] = self.redfish.target(self.name, self.username)
+        return {protocol: {**target, "password": self.password} for protocol, target in found.items()}
 
 
 @dataclass(frozen=True)
@@ -94,6 +112,13 @@ def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str
     bmc = _named("BMC", name, here["instances"], node)
     machine = _named("domain", node["domain"]["name"], here["domains"], node)
     macs = tuple(nic["mac"] for nic in machine["interfaces"] if nic["mac"])
+    redfish, wanted = RedfishService.of(bmc, here["address"]), node.get("export") or {}
+    by_redfish = wanted.get("protocol") == "redfish"
+    if by_redfish and redfish is None:
+        raise NotThere(
+            f"node '{name}' has lab_export_protocol redfish, and its BMC has no Redfish: give it bmc_redfish: true and "
+            "run bring_up, or export it with ipmi"
+        )
     return Endpoint(
         name=name,
         hypervisor=hypervisor,
@@ -112,6 +137,10 @@ def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str
         disks=tuple(_device(disk["target"]) for disk in machine["disks"] if disk["device"] == "disk"),
         disk_gb=_disk_gb(node["domain"]["disks"]),
         groups=tuple(group for group, hosts in groups.items() if name in hosts and group not in NOT_TOLD),
+        redfish=redfish,
+        by_redfish=by_redfish,
+        verify=wanted.get("verify_ca", redfish is None or not redfish.own_certificate),
+        has_cdrom=any(disk["device"] == "cdrom" for disk in machine["disks"]),
     )
 
 
@@ -137,8 +166,9 @@ def _disk_gb(disks: Sequence[Document]) -> Optional[int]:
 def _collisions(endpoints: Sequence[Endpoint]) -> Iterator[str]:
     """Two BMCs at one place, as others see it: hypervisors that are known by one address."""
     places: Dict[str, Endpoint] = {}
-    for one in endpoints:
-        place = with_port(one.address, one.port)
+    found = [(one, with_port(one.address, one.port)) for one in endpoints]
+    found += [(one, one.redfish.url) for one in endpoints if one.redfish]
+    for one, place in found:
         other = places.setdefault(place, one)
         if other is not one:
             yield (

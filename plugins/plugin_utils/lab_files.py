@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 import yaml
 
 MASK = "********"
-SECRETS = ("ipmi_password", "password", "power_pass", "bmc_password")
+SECRETS = ("ipmi_password", "redfish_password", "password", "power_pass", "bmc_password")
 """Keys whose values are never shown: those of lab_formats."""
 
 

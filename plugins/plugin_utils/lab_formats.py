@@ -22,6 +22,9 @@ Document = Dict[str, Any]
 MAAS_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64el", "i686": "i386"}
 """QEMU's words to MAAS's, which are Debian's."""
 
+SYSTEM = "/redfish/v1/Systems/1"
+"""The one system of a BMC of vbmcd."""
+
 
 def ironic(nodes: Sequence[Endpoint]) -> Document:
     """A file for ``baremetal create`` of python-ironicclient."""
@@ -31,9 +34,8 @@ def ironic(nodes: Sequence[Endpoint]) -> Document:
 def _ironic_node(node: Endpoint) -> Document:
     return {
         "name": node.name,
-        "driver": "ipmi",
+        **_driver(node),
         "resource_class": "baremetal",
-        "driver_info": _driver_info(node),
         "properties": _properties(node),
         "ports": [{"address": mac, "pxe_enabled": mac in node.boot_macs} for mac in node.macs],
     }
@@ -44,8 +46,7 @@ def bifrost(nodes: Sequence[Endpoint]) -> Document:
     return {
         node.name: {
             "name": node.name,
-            "driver": "ipmi",
-            "driver_info": _driver_info(node),
+            **_driver(node),
             "nics": [{"mac": mac} for mac in _boot_first(node)],
             "properties": _properties(node),
         }
@@ -53,13 +54,15 @@ def bifrost(nodes: Sequence[Endpoint]) -> Document:
     }
 
 
-def _driver_info(node: Endpoint) -> Document:
-    return {
-        "ipmi_address": node.address,
-        "ipmi_port": node.port,
-        "ipmi_username": node.username,
-        "ipmi_password": node.password,
-    }
+def _driver(node: Endpoint) -> Document:
+    if node.by_redfish and node.redfish:
+        told: Document = {"address": node.redfish.url, "system_id": SYSTEM, "verify_ca": node.verify}
+        protocol = "redfish"
+    else:
+        told = {"address": node.address, "port": node.port}
+        protocol = "ipmi"
+    told.update(username=node.username, password=node.password)
+    return {"driver": protocol, "driver_info": {f"{protocol}_{key}": value for key, value in told.items()}}
 
 
 def _properties(node: Endpoint) -> Document:
@@ -101,8 +104,10 @@ def _bare_metal_host(node: Endpoint) -> Document:
         "online": True,
         "architecture": node.arch,
         "bootMode": "UEFI" if node.efi else "legacy",
-        "bmc": {"address": f"ipmi://{with_port(node.address, node.port)}", "credentialsName": _secret_name(node)},
+        "bmc": {"address": _metal3_address(node), "credentialsName": _secret_name(node)},
     }
+    if node.by_redfish and node.redfish and node.redfish.tls and node.verify is False:
+        spec["bmc"]["disableCertificateVerification"] = True
     if node.boot_macs:
         spec["bootMACAddress"] = node.boot_macs[0]
     if node.disks:
@@ -115,6 +120,13 @@ def _bare_metal_host(node: Endpoint) -> Document:
     }
 
 
+def _metal3_address(node: Endpoint) -> str:
+    if not (node.by_redfish and node.redfish):
+        return f"ipmi://{with_port(node.address, node.port)}"
+    # With virtual media no network has to be booted from, and so it is taken where there is a drive for it.
+    return f"{'redfish-virtualmedia' if node.has_cdrom else 'redfish'}+{node.redfish.url}{SYSTEM}"
+
+
 def maas(nodes: Sequence[Endpoint]) -> List[Document]:
     """What ``maas PROFILE machines create`` takes for each machine, with the names of MAAS's API."""
     return [
@@ -122,18 +134,27 @@ def maas(nodes: Sequence[Endpoint]) -> List[Document]:
             "hostname": node.name,
             "architecture": f"{MAAS_ARCHITECTURES.get(node.arch, node.arch)}/generic",
             "mac_addresses": list(_boot_first(node)),
-            "power_type": "ipmi",
-            "power_parameters": {
-                "power_driver": "LAN_2_0",
-                "power_boot_type": "efi" if node.efi else "legacy",
-                "power_address": with_port(node.address, node.port, IPMI_PORT),
-                "power_user": node.username,
-                "power_pass": node.password,
-                "cipher_suite_id": "17",
-            },
+            **_maas_power(node),
         }
         for node in nodes
     ]
+
+
+def _maas_power(node: Endpoint) -> Document:
+    user = {"power_user": node.username, "power_pass": node.password}
+    if node.by_redfish and node.redfish:
+        told = {"power_address": node.redfish.url, **user, "node_id": SYSTEM.rpartition("/")[2]}
+        return {"power_type": "redfish", "power_parameters": told}
+    return {
+        "power_type": "ipmi",
+        "power_parameters": {
+            "power_driver": "LAN_2_0",
+            "power_boot_type": "efi" if node.efi else "legacy",
+            "power_address": with_port(node.address, node.port, IPMI_PORT),
+            **user,
+            "cipher_suite_id": "17",
+        },
+    }
 
 
 def _boot_first(node: Endpoint) -> List[str]:
@@ -158,6 +179,7 @@ def _variables(node: Endpoint) -> Document:
         "lab_domain": node.domain,
         "mac_addresses": list(node.macs),
         "boot_mac_addresses": list(node.boot_macs),
+        **{f"bmc_{protocol}_target": target for protocol, target in node.targets().items()},
     }
 
 

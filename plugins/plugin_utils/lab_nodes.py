@@ -33,6 +33,9 @@ MAX_PASSWORD = 20
 BMC_OPTIONS = ("firmware", "media")
 """Options of the module vbmc that have options themselves, and a node's variable bmc_ of that name."""
 
+EXPORT_PROTOCOLS = ("ipmi", "redfish")
+"""What lab_export_protocol may be."""
+
 DEFAULTS: Dict[str, Any] = {
     "lab_name": "lab",
     "lab_memory_mb": 1024,
@@ -63,6 +66,8 @@ DOMAIN_OPTIONS = (
 )
 """Options of the module domain; a node has each as ``lab_<option>``. Without a default above it is the module's."""
 
+_TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
+
 CHOICES: Dict[str, Tuple[str, ...]] = {
     "state": ("present", "absent", "running", "paused", "shutdown", "destroyed"),
     "type": ("auto", "kvm", "qemu"),
@@ -89,12 +94,14 @@ class Node:
 
     group: Optional[Dict[str, Any]] = None
     """The same as an item of the module domain_dependency, with the names of domains."""
+    export: Optional[Dict[str, Any]] = None
+    """How it is exported, as far as the inventory says: its `protocol`, and `verify_ca`."""
     machine: str = ""
     """What nodes have in common that depend on each other, and so are on one hypervisor; empty for the others."""
 
     def document(self) -> Dict[str, Any]:
         found = {"name": self.name, "hypervisor": self.hypervisor, "domain": self.domain, "bmc": self.bmc}
-        more = {"group": self.group, "machine": self.machine or None}
+        more = {"group": self.group, "export": self.export, "machine": self.machine or None}
         return {**found, **{key: value for key, value in more.items() if value is not None}}
 
 
@@ -171,7 +178,14 @@ def _node(name: str, own: Mapping[str, Any], variables: Mapping[str, Mapping[str
     if others is not None:
         wanted = [{**one, "name": variables.get(one["name"], {}).get("lab_domain") or one["name"]} for one in others]
         group = {"name": domain_name, "dependencies": wanted, "exclusive": True}
-    return Node(name, own.get("lab_hypervisor") or None, domain, bmc, others, group)
+    return Node(name, own.get("lab_hypervisor") or None, domain, bmc, others, group, _export(own))
+
+
+def _export(own: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    found = {key: own.get(f"lab_export_{key}") for key in ("protocol", "verify_ca")}
+    # From a command line and from inventories in INI format a truth comes as text.
+    given = {key: _TRUTHS.get(str(value).lower(), value) for key, value in found.items() if value is not None}
+    return given or None
 
 
 def _hypervisor_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
@@ -237,6 +251,9 @@ def _bmc_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
     redfish = own.get("bmc_redfish")
     if redfish is not None and not isinstance(redfish, (bool, Mapping)):
         yield f"node '{name}' has bmc_redfish {redfish!r}: give it true, false, or options of the module vbmc's redfish"
+    protocol = own.get("lab_export_protocol")
+    if protocol is not None and protocol not in EXPORT_PROTOCOLS:
+        yield f"node '{name}' has lab_export_protocol {protocol!r}: give it one of {', '.join(EXPORT_PROTOCOLS)}"
     for option in BMC_OPTIONS:
         given = own.get(f"bmc_{option}")
         if given is not None and not isinstance(given, Mapping):

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.baremetal.lab.plugins.module_utils._vbmc import VbmcClient
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import reached_at
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import RedfishService, ipmi_target, reached_at
 
 Run = Callable[[Sequence[str]], Tuple[int, str, str]]
 
@@ -31,13 +31,18 @@ class Bmc:
     libvirt_uri: str
     power: str
     """on, off or unknown."""
+    ipmi_target: Dict[str, Any] = field(default_factory=dict)
+    """An item of the option targets of the modules for BMCs, but for the password."""
+    redfish_target: Dict[str, Any] = field(default_factory=dict)
+    """The same for Redfish; empty without."""
 
     def document(self) -> Dict[str, Any]:
         return asdict(self)
 
     def variables(self) -> Dict[str, Any]:
         """Its host variables."""
-        return {f"bmc_{key}": value for key, value in asdict(self).items() if key != "name"}
+        told = {f"bmc_{key}": value for key, value in asdict(self).items() if key != "name"}
+        return told if self.redfish_target else {key: told[key] for key in told if key != "bmc_redfish_target"}
 
     def groups(self) -> List[str]:
         """The groups that it is in, whose names are not made safe yet."""
@@ -52,22 +57,27 @@ def read_bmcs(hypervisor: str, known_as: str, run: Run, client: VbmcClient, owne
     """
     instances = client.instances(owner=owner)
     active = {uri: _active(uri, run) for uri in {one["libvirt_uri"] for one in instances}}
-    return [
-        Bmc(
-            name=one["name"],
-            hypervisor=hypervisor,
-            domain=one["domain"],
-            owner=one["owner"] or "",
-            status=one["status"],
-            address=reached_at(one["address"], known_as),
-            listen_address=one["address"],
-            port=int(one["port"]),
-            username=one["username"],
-            libvirt_uri=one["libvirt_uri"],
-            power=_power(one["domain"], active[one["libvirt_uri"]]),
-        )
-        for one in instances
-    ]
+    return [_bmc(one, hypervisor, known_as, _power(one["domain"], active[one["libvirt_uri"]])) for one in instances]
+
+
+def _bmc(one: Mapping[str, Any], hypervisor: str, known_as: str, power: str) -> Bmc:
+    address, port = reached_at(one["address"], known_as), int(one["port"])
+    redfish = RedfishService.of(one, known_as)
+    return Bmc(
+        name=one["name"],
+        hypervisor=hypervisor,
+        domain=one["domain"],
+        owner=one["owner"] or "",
+        status=one["status"],
+        address=address,
+        listen_address=one["address"],
+        port=port,
+        username=one["username"],
+        libvirt_uri=one["libvirt_uri"],
+        power=power,
+        ipmi_target=ipmi_target(one["name"], address, port, one["username"]),
+        redfish_target=redfish.target(one["name"], one["username"]) if redfish else {},
+    )
 
 
 def _active(uri: str, run: Run) -> Optional[Set[str]]:

@@ -311,7 +311,7 @@ def test_cipher_suites_are_turned_on_one_by_one(vbmcd: Vbmcd) -> None:
         assert freeipmi("ipmi-chassis", target, "--get-chassis-status", suite=12).code == 0
         assert freeipmi("ipmi-chassis", target, "--get-chassis-status", suite=8).code != 0
         assert ipmitool(target, "power", "status", suite=3).code != 0
-        assert {"Property": "cipher_suites", "Value": "12"} in vbmcd.vbmc_json("show", "suites")
+        assert {"Property": "cipher_suites", "Value": [12]} in vbmcd.vbmc_json("show", "suites")
     finally:
         vbmcd.ask("delete", names=["suites"])
 

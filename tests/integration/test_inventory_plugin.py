@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rig.daemon import Vbmcd
+from rig.daemon import Vbmcd, free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = "kept-from-sight"
@@ -31,7 +33,8 @@ def vbmcd() -> Iterator[Vbmcd]:
     """A daemon with two labs on it."""
     with Vbmcd() as vbmcd:
         common = {"libvirt_uri": "test:///default", "password": SECRET}
-        vbmcd.serve("n1", domain="test", owner="rack-7", address="127.0.0.1", **common)
+        (tcp,) = free_ports(1)
+        vbmcd.serve("n1", domain="test", owner="rack-7", address="127.0.0.1", redfish={"port": tcp}, **common)
         vbmcd.serve("n2", domain="no-such-domain", owner="rack-7", address="0.0.0.0", **common)
         vbmcd.serve("other", domain="test", owner="second", **common)
         yield vbmcd
@@ -103,21 +106,32 @@ def inventory(tmp_path: Path, collections: Path, vbmcd: Vbmcd) -> Inventory:
 # The plugin goes by what the cores have inside, so it runs with each.
 @pytest.mark.parametrize("core", ["2.19", "2.20", "2.21"])
 def test_bmcs_are_hosts_with_all_but_their_passwords(inventory: Inventory, vbmcd: Vbmcd, core: str) -> None:
+    told = vbmcd.status("n1")
+    certificate = ssl.get_server_certificate(("127.0.0.1", told["redfish"]["port"]))
     hosts = inventory.variables(hypervisors={"hv1": LOCAL}, owner="rack-7", core=core)
     assert hosts.keys() == {"n1", "n2"}
+    common = {"name": "n1", "address": "127.0.0.1", "username": "admin"}
     assert hosts["n1"] == {
+        "bmc_ipmi_target": {**common, "protocol": "ipmi", "port": told["port"]},
+        "bmc_redfish_target": {
+            **common,
+            "protocol": "redfish",
+            "port": told["redfish"]["port"],
+            "fingerprint": hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest(),
+        },
         "bmc_hypervisor": "hv1",
         "bmc_domain": "test",
         "bmc_owner": "rack-7",
         "bmc_status": "running",
         "bmc_address": "127.0.0.1",
         "bmc_listen_address": "127.0.0.1",
-        "bmc_port": vbmcd.status("n1")["port"],
+        "bmc_port": told["port"],
         "bmc_username": "admin",
         "bmc_libvirt_uri": "test:///default",
         "bmc_power": "on",
     }
     assert (hosts["n2"]["bmc_address"], hosts["n2"]["bmc_power"]) == ("192.0.2.1", "off")
+    assert "bmc_redfish_target" not in hosts["n2"]
     assert inventory.warnings == ""
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -89,6 +90,18 @@ def test_a_certificate_is_private_and_outlives_the_daemon() -> None:
         assert "PRIVATE KEY" not in daemon.log
 
 
+def test_the_command_tells_the_fingerprint_once_there_is_a_certificate(vbmcd: Vbmcd, ports: tuple[int, int]) -> None:
+    def told() -> str:
+        rows = {row["Property"]: row["Value"] for row in vbmcd.vbmc_json("show", "node")}
+        return str(rows["redfish"]["fingerprint"])
+
+    assert told() == ""
+    shown = ssl.PEM_cert_to_DER_cert(certificate(ports[1]))
+    assert told() == hashlib.sha256(shown).hexdigest()
+    vbmcd.apply({"name": "node", "redfish": {"address": "127.0.0.2"}})
+    assert told() == "", "the one that was made is for another address"
+
+
 def test_redfish_comes_moves_and_goes_and_ipmi_stays(vbmcd: Vbmcd) -> None:
     first, second = free_ports(2)
     udp = vbmcd.serve("node", **NO_MACHINE)
@@ -127,8 +140,9 @@ def test_the_command_adds_and_shows_redfish(vbmcd: Vbmcd) -> None:
     vbmcd.vbmc("start", "cli")
     with Client(port, tls=False) as client:
         assert client.get(ROOT).json["Product"] == "vbmcd"
+    assert f"http, port {port}\n" in vbmcd.vbmc("show", "cli", "-f", "value").stdout
     rows = {row["Property"]: row["Value"] for row in vbmcd.vbmc_json("show", "cli")}
-    assert rows["redfish"] == f"http, port {port}"
+    assert (rows["redfish"]["tls"], rows["redfish"]["port"], rows["redfish"]["fingerprint"]) == (False, port, "")
     vbmcd.ask("delete", names=["cli"])
 
 

@@ -128,6 +128,108 @@ def test_an_endpoint_does_not_print_its_password() -> None:
     assert SECRET not in repr(endpoint())
 
 
+# --- Redfish ---------------------------------------------------------------------------------------------------------
+
+
+def redfish(name: str = "n1", export: Any = None, address: str = "192.0.2.7", **options: Any) -> Endpoints:
+    """A node whose BMC has Redfish, read with what the inventory says of its export."""
+    service = {"enabled": True, "tls": True, "port": 8443, "address": "", "certificate": "", "fingerprint": "ab" * 32}
+    there = found(name, instances=[{**bmc(name, address), "redfish": {**service, **options}}])
+    return read({**planned(name), "export": export}, hv1=there)
+
+
+BY_REDFISH = {"protocol": "redfish"}
+
+
+def test_a_node_with_redfish_is_exported_with_ipmi_unless_the_inventory_says_otherwise() -> None:
+    [node] = redfish().nodes
+    assert lab_formats.ironic([node])["nodes"][0]["driver"] == "ipmi"
+    assert lab_formats.metal3([node])[1]["spec"]["bmc"]["address"] == "ipmi://192.0.2.7:6230"
+    assert lab_formats.maas([node])[0]["power_type"] == "ipmi"
+
+
+@pytest.mark.parametrize(
+    ("options", "export", "url", "verify"),
+    [
+        ({}, {}, "https://192.0.2.7:8443", False),
+        ({"certificate": "/etc/ssl/n1.pem"}, {}, "https://192.0.2.7:8443", True),
+        ({}, {"verify_ca": "/etc/ssl/lab.pem"}, "https://192.0.2.7:8443", "/etc/ssl/lab.pem"),
+        ({"address": "2001:db8::7", "port": 443}, {}, "https://[2001:db8::7]:443", False),
+        ({"tls": False, "address": "::"}, {}, "http://hv1.example.org:8443", False),
+    ],
+)
+def test_who_is_to_use_redfish_is_told_where_it_is_and_whom_to_trust(
+    options: dict[str, Any], export: dict[str, Any], url: str, verify: Any
+) -> None:
+    [node] = redfish(export={**BY_REDFISH, **export}, **options).nodes
+    file = lab_formats.ironic([node])
+    jsonschema.validate(file, json.loads(SCHEMA.read_text()))
+    [told] = file["nodes"]
+    assert told["driver"] == "redfish"
+    assert (told["driver_info"]["redfish_address"], told["driver_info"]["redfish_verify_ca"]) == (url, verify)
+    assert lab_formats.bifrost([node])["n1"]["driver_info"] == told["driver_info"]
+    spec = lab_formats.metal3([node])[1]["spec"]["bmc"]
+    assert spec["address"] == f"redfish-virtualmedia+{url}/redfish/v1/Systems/1"
+    assert spec.get("disableCertificateVerification", False) is (verify is False and url.startswith("https"))
+    [machine_] = lab_formats.maas([node])
+    assert machine_["power_type"] == "redfish"
+    assert machine_["power_parameters"] == {
+        "power_address": url,
+        "power_user": "admin",
+        "power_pass": SECRET,
+        "node_id": "1",
+    }
+
+
+def test_metal3_boots_a_machine_without_a_cd_drive_from_the_network() -> None:
+    [node] = redfish(export=BY_REDFISH).nodes
+    [_secret, host] = lab_formats.metal3([Endpoint(**{**node.__dict__, "has_cdrom": False})])
+    assert host["spec"]["bmc"]["address"] == "redfish+https://192.0.2.7:8443/redfish/v1/Systems/1"
+
+
+def test_redfish_where_there_is_none_is_refused_with_the_remedy() -> None:
+    [problem] = redfish(export=BY_REDFISH, enabled=False).problems
+    assert "node 'n1' has lab_export_protocol redfish" in problem
+    assert "bmc_redfish: true and run bring_up" in problem
+
+
+def test_the_inventory_has_both_ways_to_a_bmc_as_the_modules_take_them() -> None:
+    [node] = redfish().nodes
+    variables = lab_formats.ansible([node])["all"]["children"]["nodes"]["hosts"]["n1"]
+    common = {"name": "n1", "address": "192.0.2.7", "username": "admin", "password": SECRET}
+    assert variables["bmc_ipmi_target"] == {**common, "protocol": "ipmi", "port": 6230}
+    assert variables["bmc_redfish_target"] == {
+        **common,
+        "protocol": "redfish",
+        "port": 8443,
+        "fingerprint": "ab" * 32,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [({"fingerprint": ""}, {}), ({"certificate": "/a.pem"}, {}), ({"tls": False}, {"plain_http": True})],
+)
+def test_a_certificate_is_pinned_where_the_bmc_made_it(options: dict[str, Any], more: dict[str, Any]) -> None:
+    [node] = redfish(**options).nodes
+    target = node.targets()["redfish"]
+    assert {key: target.get(key) for key in ("fingerprint", "plain_http")} == {
+        "fingerprint": None,
+        "plain_http": None,
+        **more,
+    }
+
+
+def test_two_redfish_services_at_one_place_are_refused() -> None:
+    service = {"enabled": True, "tls": True, "port": 8443, "address": "", "certificate": ""}
+    hosts = {
+        name: found(node, address="192.0.2.1", instances=[{**bmc(node, "::", port), "redfish": service}])
+        for name, node, port in (("hv1", "n1", 6230), ("hv2", "n2", 6231))
+    }
+    [problem] = read(planned("n1"), planned("n2", "hv2"), **hosts).problems
+    assert "https://192.0.2.1:8443" in problem
+
+
 # --- Formats ---------------------------------------------------------------------------------------------------------
 
 
@@ -228,9 +330,11 @@ def test_maas_needs_a_nic() -> None:
 @pytest.mark.parametrize("word", FORMATS)
 def test_what_is_shown_of_a_file_has_all_but_the_passwords(word: str) -> None:
     file = FORMATS[word].file
-    text = lab_files.write(FORMATS[word].document([endpoint(), endpoint(name="n2")]), file)
-    without = FORMATS[word].document([endpoint(password=lab_files.MASK), endpoint(password=lab_files.MASK, name="n2")])
-    assert text.count(SECRET) == 2
+    [other] = redfish("n2", BY_REDFISH).nodes
+    text = lab_files.write(FORMATS[word].document([endpoint(), other]), file)
+    masked = Endpoint(**{**other.__dict__, "password": lab_files.MASK})
+    without = FORMATS[word].document([endpoint(password=lab_files.MASK), masked])
+    assert text.count(SECRET) >= 2
     assert lab_files.shown(text, file) == lab_files.write(without, file)
 
 
@@ -244,8 +348,8 @@ def test_nothing_is_shown_of_a_file_that_is_something_else(file: str) -> None:
 def test_every_password_is_text_for_every_reader_of_yaml(password: str) -> None:
     for word in ("metal3", "ansible"):
         text = lab_files.write(FORMATS[word].document([endpoint(password=password)]), FORMATS[word].file)
-        [quoted] = [token for token in yaml.scan(text) if getattr(token, "value", None) == password]
-        assert not quoted.plain
+        found = [token for token in yaml.scan(text) if getattr(token, "value", None) == password]
+        assert found and not any(token.plain for token in found)
 
 
 def test_a_password_is_no_template_in_the_inventory() -> None:

@@ -93,6 +93,7 @@ def test_a_node_may_have_no_disk() -> None:
         ({"bmc_port": True}, "bmc_port True"),
         ({"bmc_redfish": "maybe"}, "bmc_redfish 'maybe'"),
         ({"bmc_firmware": "2.0"}, "bmc_firmware '2.0'"),
+        ({"lab_export_protocol": "both"}, "lab_export_protocol 'both': give it one of ipmi, redfish"),
         ({"bmc_address": "hv1"}, "bmc_address 'hv1'"),
         ({"bmc_password": ""}, "no bmc_password"),
         ({"bmc_password": "x" * 21}, "more than 20 bytes"),
@@ -283,6 +284,12 @@ def test_dependencies_that_can_not_be_are_told_with_the_nodes_names(
 def test_redfish_is_asked_for_by_a_word_or_with_its_options(given: object, item: object) -> None:
     [node] = lab({"n1": {"bmc_redfish": given}}).nodes
     assert node.bmc["redfish"] == item
+
+
+@pytest.mark.parametrize(("given", "read"), [("false", False), (True, True), ("/etc/ssl/lab.pem", "/etc/ssl/lab.pem")])
+def test_how_a_node_is_exported_is_its_own(given: object, read: object) -> None:
+    nodes = lab({"n1": {"lab_export_protocol": "redfish", "lab_export_verify_ca": given}, "n2": {}}).nodes
+    assert [node.export for node in nodes] == [{"protocol": "redfish", "verify_ca": read}, None]
 
 
 def test_firmware_and_media_are_the_modules_options() -> None:

@@ -109,6 +109,24 @@ def test_a_command_that_is_none_of_ours_is_named() -> None:
         VbmcClient(Command(), "/usr/bin/vbmc").apply([])
 
 
+def test_an_instance_is_told_with_the_types_of_the_modules_options() -> None:
+    properties = {
+        "name": "n",
+        "domain_name": "machine",
+        "users": [{"name": "eve (user), x", "password": "********", "privilege": "user"}],
+        "redfish": {"enabled": True, "port": 443, "fingerprint": "ab"},
+        "firmware": {"version": "2.10", "faults": []},
+        "media": "",
+    }
+    rows = [{"Property": key, "Value": value} for key, value in properties.items()]
+    answers = [[{"Name": "n", "Owner": ""}], rows]
+    client = VbmcClient(lambda arguments, data: (0, json.dumps(answers.pop(0)), ""), "/bin/vbmc")
+    [told] = client.instances()
+    assert (told["domain"], told["users"]) == ("machine", [{"name": "eve (user), x", "privilege": "user"}])
+    assert told["redfish"] == {"enabled": True, "port": 443, "fingerprint": "ab"}
+    assert (told["firmware"], told["media"], told["pid"]) == ({"version": "2.10", "faults": []}, {}, None)
+
+
 def test_without_a_daemon_check_mode_takes_all_for_changed_and_keeps_secrets_to_itself() -> None:
     report = all_changed([{"name": "node-01", "state": "started", "password": "s3cret", "users": [{"password": "x"}]}])
     assert report.changed is True
@@ -122,31 +140,3 @@ def test_the_command_that_was_chosen_wins_and_a_missing_one_is_none(tmp_path: An
     assert VbmcClient.find(str(chosen), lambda name: "/usr/bin/vbmc") == str(chosen)
     assert VbmcClient.find(str(tmp_path / "other"), lambda name: "/usr/bin/vbmc") is None
     assert VbmcClient.find(None, lambda name: f"/usr/bin/{name}") in (ROLE_COMMAND, "/usr/bin/vbmc")
-
-
-@pytest.mark.parametrize(
-    ("shown", "redfish"),
-    [
-        ("no", {"enabled": False}),
-        (
-            "https, port 443",
-            {"enabled": True, "tls": True, "port": 443, "address": "", "certificate": "", "key": ""},
-        ),
-        (
-            "http, port 8000, address ::1, certificate /etc/a b, key /etc/k",
-            {
-                "enabled": True,
-                "tls": False,
-                "port": 8000,
-                "address": "::1",
-                "certificate": "/etc/a b",
-                "key": "/etc/k",
-            },
-        ),
-    ],
-)
-def test_redfish_is_read_from_the_words_that_the_command_shows(shown: str, redfish: dict[str, Any]) -> None:
-    # Of both commands that it asks: a row of the list, and one of the properties.
-    row = {"Name": "a", "Property": "redfish", "Value": shown}
-    [instance] = VbmcClient(Command(stdout=json.dumps([row])), "vbmc").instances()
-    assert instance["redfish"] == redfish

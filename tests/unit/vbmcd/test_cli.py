@@ -252,7 +252,8 @@ def test_show_has_virtualbmcs_properties_and_masks_passwords(vbmc: Vbmc) -> None
         "username": "admin",
         "password": "********",
     }
-    assert rows["users"] == "eve (user)"
+    assert rows["users"] == [{"name": "eve", "password": "********", "privilege": "user"}]
+    assert "eve (user)" in vbmc("show", "one").out
     assert rows["libvirt_sasl_password"] == ""
 
 

@@ -36,9 +36,11 @@ class Show(VbmcLister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
         found = self.ask("list", {"names": parsed_args.names})["instances"]
+        # Programs get what a table has no room for as it is.
+        shown = {} if parsed_args.formatter in ("json", "yaml") else _SHOWN
         if len(found) == 1:
-            return ("Property", "Value"), _properties(found[0])
-        return ("Name", "Property", "Value"), ((one["name"], *row) for one in found for row in _properties(one))
+            return ("Property", "Value"), _properties(found[0], shown)
+        return ("Name", "Property", "Value"), ((one["name"], *row) for one in found for row in _properties(one, shown))
 
 
 class Status(VbmcLister):
@@ -58,11 +60,11 @@ def _cell(status: Mapping[str, Any], key: str) -> Any:
     return "" if value is None else value
 
 
-def _properties(status: Mapping[str, Any]) -> Iterable[Tuple[str, Any]]:
+def _properties(status: Mapping[str, Any], words: Mapping[str, Callable[[Any], str]]) -> Iterable[Tuple[str, Any]]:
     """The rows of an instance; VirtualBMC's properties have the names that they have there."""
     renamed = {"domain": "domain_name"}
     for key in sorted(status, key=lambda key: renamed.get(key, key)):
-        shown = _SHOWN.get(key)
+        shown = words.get(key)
         yield renamed.get(key, key), shown(status[key]) if shown and status.get(key) else _cell(status, key)
 
 
@@ -79,7 +81,7 @@ def _redfish(redfish: Mapping[str, Any]) -> str:
     if not redfish.get("enabled"):
         return "no"
     words = ["https" if redfish["tls"] else "http", f"port {redfish['port']}"]
-    words += [f"{key} {redfish[key]}" for key in ("address", "certificate", "key") if redfish[key]]
+    words += [f"{key} {redfish[key]}" for key in ("address", "certificate", "key", "fingerprint") if redfish.get(key)]
     return ", ".join(words)
 
 
@@ -95,7 +97,7 @@ _SHOWN: Mapping[str, Callable[[Any], str]] = {
     "firmware": firmware.shown,
     "media": _media,
 }
-"""What a table has no room for as it is."""
+"""How a table shows what it has no room for."""
 
 
 def _worker(worker: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from vbmcd.documents import State, instance_to_document
 from vbmcd.endpoints import Endpoint
 from vbmcd.errors import Conflict, StateError, refusal
 from vbmcd.store import Store
+from vbmcd.supervisor.fingerprint import fingerprint
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.records import Records
 from vbmcd.supervisor.watchers import Watchers
@@ -200,7 +201,8 @@ class Service:
         unknown = [name for name in names if name not in known]
         if unknown:
             raise refusal([converge.unknown(name) for name in unknown])
-        return {"instances": [self._status(name) for name in (names or known)]}
+        found = [self._status(name) for name in (names or known)]
+        return {"instances": [self._with_fingerprint(one) for one in found] if names else found}
 
     def _status(self, name: str) -> Result:
         instance: Optional[Instance] = self._instances.get(name)
@@ -215,6 +217,15 @@ class Service:
             "worker": self._fleet.worker_of(name),
             "pid": process.pid if process else None,
         }
+
+    def _with_fingerprint(self, status: Result) -> Result:
+        """What clients are to find at its Redfish. Who lists all is told none: of thousands that takes a while."""
+        instance = self._instances.get(str(status["name"]))
+        if instance is None or instance.redfish is None:
+            return status
+        redfish = status["redfish"]
+        assert isinstance(redfish, dict)
+        return {**status, "redfish": {**redfish, "fingerprint": fingerprint(instance, self._records.of(instance.name))}}
 
 
 def endpoints_in_use(tables: Tuple[str, ...]) -> List[Endpoint]:
