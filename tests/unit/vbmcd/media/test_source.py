@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -31,6 +32,19 @@ async def serve(request: web.Request) -> web.StreamResponse:
     if request.path == "/private":
         login = "Basic " + base64.b64encode(b"me:secret").decode()
         return web.Response(body=DATA) if request.headers.get("Authorization") == login else web.Response(status=401)
+    if request.path == "/encoded":
+        return web.Response(body=DATA, headers={"Content-Encoding": "x-own"})
+    if request.path == "/compressing":
+        compressed = "gzip" in request.headers.get("Accept-Encoding", "")
+        return web.Response(body=b"gzip" if compressed else DATA)
+    if request.path == "/drip":
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x")
+            await asyncio.sleep(0.01)
+    if request.path == "/empty":
+        return web.Response()
     if request.path == "/short":
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)
@@ -71,11 +85,32 @@ async def test_user_and_password_are_given_to_the_server(server: str) -> None:
         ("/loop", "without an end"),
         ("/short", "broke off"),
         ("/file", "that is file"),
+        ("/empty", "is empty"),
+        ("/encoded", "x-own"),
     ],
 )
 async def test_what_can_not_be_had_is_told(server: str, path: str, said: str) -> None:
     with pytest.raises(SourceError, match=said):
         await fetch(source_of(server + path))
+
+
+async def test_nothing_is_compressed_on_the_way(server: str) -> None:
+    assert await fetch(source_of(f"{server}/compressing")) == DATA
+
+
+async def test_a_server_that_only_drips_is_not_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vbmcd.media.source.STALL_SECONDS", 0.1)
+    with pytest.raises(SourceError, match="too slow"):
+        await fetch(source_of(f"{server}/drip"))
+
+
+async def test_what_is_said_to_be_too_large_is_not_begun(server: str) -> None:
+    def never(*_bytes: object) -> None:
+        raise AssertionError("something was read")
+
+    taken = pieces(source_of(f"{server}/data"), OPEN, 1000)
+    with pytest.raises(SourceError, match="more than 1000 bytes"):
+        never(await taken.__anext__())
 
 
 async def test_who_is_not_there_is_told() -> None:
@@ -139,7 +174,8 @@ async def test_files_of_listed_folders_are_used_and_no_others(tmp_path: Path) ->
     ):
         with pytest.raises(NotAllowed, match="only files in"):
             await fetch(source_of(f"file://{path}"), options)
-    for path in (f"{folder}/none", f"{folder}/folder"):
+    (folder / "empty.iso").touch()
+    for path in (f"{folder}/none", f"{folder}/folder", f"{folder}/empty.iso"):
         with pytest.raises(SourceError):
             await fetch(source_of(f"file://{path}"), options)
     with pytest.raises(NotAllowed, match="media.folders"):

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import os
 import stat
+import time
 from dataclasses import dataclass, field
 from typing import AsyncIterator, Dict, Optional, Tuple
 from urllib.parse import unquote, urljoin, urlsplit
@@ -18,6 +19,8 @@ from vbmcd.media.options import MediaOptions
 CHUNK = 256 << 10
 CONNECT_SECONDS = 10.0
 STALL_SECONDS = 30.0
+MIN_RATE = 16 << 10
+"""Bytes a second, over the whole: who gives less would keep the drive busy for days."""
 MAX_REDIRECTS = 5
 MAX_URI = 2048
 
@@ -75,23 +78,29 @@ def local_path(source: Source, options: MediaOptions) -> str:
     if not any(path.startswith(f"{folder}/") for folder in folders):
         raise NotAllowed(f"only files in {', '.join(options.folders)} may be used")
     try:
-        kind = os.stat(path).st_mode
+        found = os.stat(path)
     except OSError as error:
         raise SourceError(f"the file can't be used: {error.strerror}") from None
-    if not stat.S_ISREG(kind):
+    if not stat.S_ISREG(found.st_mode):
         raise SourceError("that is not a file")
+    if not found.st_size:
+        raise SourceError("it is empty")
     return path
 
 
 async def pieces(source: Source, options: MediaOptions, limit: int) -> AsyncIterator[bytes]:
     """The content, in pieces, `limit` bytes at most. Raises SourceError."""
-    stream = _of_file(source, options) if source.scheme == "file" else _of_url(source, options)
-    size = 0
+    stream = _of_file(source, options) if source.scheme == "file" else _of_url(source, options, limit)
+    size, began = 0, time.monotonic()
     async for piece in stream:
         size += len(piece)
         if size > limit:
-            raise SourceError(f"it has more than {limit} bytes, and they are the most")
+            raise _too_large(limit)
+        if time.monotonic() - began > STALL_SECONDS + size / MIN_RATE:
+            raise SourceError("the server is too slow to wait for")
         yield piece
+    if not size:
+        raise SourceError("it is empty")
 
 
 async def _of_file(source: Source, options: MediaOptions) -> AsyncIterator[bytes]:
@@ -104,18 +113,20 @@ async def _of_file(source: Source, options: MediaOptions) -> AsyncIterator[bytes
         raise SourceError(f"the file can't be read: {error.strerror}") from None
 
 
-async def _of_url(source: Source, options: MediaOptions) -> AsyncIterator[bytes]:
+async def _of_url(source: Source, options: MediaOptions, limit: int) -> AsyncIterator[bytes]:
     import aiohttp  # only where something is fetched
 
     times = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
     connector = aiohttp.TCPConnector(ssl=None if options.verify else False)  # type: ignore[arg-type, unused-ignore]
+    # The image as it is: a server may compress even what is no page, and say so in a header alone.
+    plain = {"Accept-Encoding": "identity"}
     login = _login(source)
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=times, auto_decompress=False) as session:
             uri = source.uri
             for _turn in range(MAX_REDIRECTS + 1):
                 _check_scheme(uri, options)
-                async with session.get(uri, headers=login, allow_redirects=False) as response:
+                async with session.get(uri, headers={**plain, **login}, allow_redirects=False) as response:
                     redirected = _redirect(uri, response.status, response.headers.get("Location"))
                     if redirected is not None:
                         login = login if _origin(redirected) == _origin(uri) else {}
@@ -123,12 +134,25 @@ async def _of_url(source: Source, options: MediaOptions) -> AsyncIterator[bytes]
                         continue
                     if response.status != 200:
                         raise SourceError(f"the server answers {response.status}")
+                    _check_content(response.headers.get("Content-Encoding", "identity"), response.content_length, limit)
                     async for piece in response.content.iter_chunked(CHUNK):
                         yield piece
                     return
             raise SourceError("the server redirects without an end")
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
         raise SourceError(f"the server can't be reached, or broke off: {type(error).__name__}") from None
+
+
+def _check_content(encoding: str, length: Optional[int], limit: int) -> None:
+    """Before any of it is read. Servers may lie about the length."""
+    if encoding.lower() != "identity":
+        raise SourceError(f"the server sends it in {encoding}, which was not asked for")
+    if length is not None and length > limit:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> SourceError:
+    return SourceError(f"it has more than {limit} bytes, and they are the most")
 
 
 def _login(source: Source) -> Dict[str, str]:
