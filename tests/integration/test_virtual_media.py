@@ -125,3 +125,26 @@ def test_a_pool_that_is_not_there_is_named(drive: Drive, vbmcd: Vbmcd, media: tu
     )
     assert answer.status == 409 and "media.pool" in str(answer.json)
     assert drive.source() is None
+
+
+@pytest.mark.parametrize("state", ["running", "down"])
+def test_a_medium_goes_with_its_bmc(
+    drive: Drive, vbmcd: Vbmcd, pool: Path, media: tuple[Path, str], state: str
+) -> None:
+    drive.libvirtd.virsh("start", drive.node.name)
+    assert drive.insert(f"{media[1]}/a.iso").status == 200
+    if state == "down":
+        vbmcd.ask("stop", names=[drive.node.name])
+    vbmcd.ask("delete", names=[drive.node.name])
+    assert drive.source() is drive.source("--inactive") is None
+    assert list(pool.iterdir()) == []
+    vbmcd.ask("apply", instances=[{"name": drive.node.name}])  # for who removes it
+
+
+def test_what_can_not_be_tidied_up_is_named(drive: Drive, vbmcd: Vbmcd, pool: Path, media: tuple[Path, str]) -> None:
+    assert drive.insert(f"{media[1]}/a.iso").status == 200
+    drive.libvirtd.virsh("pool-destroy", POOL)
+    vbmcd.ask("delete", names=[drive.node.name])
+    assert f"what {drive.node.name!r} had in the drive" in vbmcd.log
+    drive.libvirtd.virsh("pool-create-as", POOL, "dir", "--target", str(pool))
+    vbmcd.ask("apply", instances=[{"name": drive.node.name}])

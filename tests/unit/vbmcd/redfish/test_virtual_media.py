@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from aiohttp import web
 
 from rig.redfish import Answer
 from rig.redfish_board import RedfishBoard
+from rig.waiting import eventually_async
 from vbmcd.machine.base import WrongState
+from vbmcd.media.drive import Drive
 from vbmcd.media.options import MediaOptions
 
 MANAGER = "/redfish/v1/Managers/1/VirtualMedia"
@@ -35,9 +39,14 @@ def board(tmp_path: Path) -> RedfishBoard:
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[str]:
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/stalls.iso":
+            response = web.StreamResponse(headers={"Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b"x")
+            await asyncio.sleep(60)
         return web.Response(body=DATA) if request.path == "/b.iso" else web.Response(status=404)
 
-    runner = web.ServerRunner(web.Server(serve))
+    runner = web.ServerRunner(web.Server(serve), shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -157,3 +166,73 @@ async def test_a_change_that_the_machine_refuses_leaves_no_volume(board: Redfish
     board.machine.change_medium = refuse  # type: ignore[method-assign]
     assert (await insert(board, f"{server}/b.iso")).status == 409
     assert not board.machine.stored
+
+
+async def begin(board: RedfishBoard, image: str) -> asyncio.Task[Answer]:
+    """An insertion whose download is under way."""
+    inserting = asyncio.create_task(insert(board, image))
+
+    async def downloads() -> bool:
+        return board.bmc.part(Drive)._download is not None
+
+    await eventually_async(downloads, 5, "a download is under way")
+    return inserting
+
+
+async def test_a_second_insertion_is_told_to_wait(board: RedfishBoard, server: str, tmp_path: Path) -> None:
+    inserting = await begin(board, f"{server}/stalls.iso")
+    assert (await insert(board, f"file://{tmp_path}/a.iso")).status == 503
+    await eject(board)
+    await inserting
+
+
+async def test_an_ejection_ends_a_download(board: RedfishBoard, server: str) -> None:
+    inserting = await begin(board, f"{server}/stalls.iso")
+    assert (await eject(board)).status == 200
+    assert (await inserting).status == 503
+    assert board.machine.loaded is None and not board.machine.stored
+
+
+async def test_nothing_is_inserted_once_the_bmc_has_reset(board: RedfishBoard, server: str) -> None:
+    inserting = await begin(board, f"{server}/stalls.iso")
+    board.bmc.power_up()
+    assert (await inserting).status == 503
+    storing, goes_on = asyncio.Event(), asyncio.Event()
+    store = board.machine.store_medium
+
+    async def slowly(*what: Any) -> str:
+        storing.set()
+        await goes_on.wait()
+        return await store(*what)
+
+    board.machine.store_medium = slowly  # type: ignore[method-assign]
+    inserting = asyncio.create_task(insert(board, f"{server}/b.iso"))
+    await storing.wait()
+    board.bmc.power_up()
+    goes_on.set()
+    assert (await inserting).status == 503
+    assert board.machine.loaded is None and not board.machine.stored
+
+
+async def test_a_volume_that_a_worker_left_behind_goes_with_the_next_change(board: RedfishBoard, server: str) -> None:
+    async def end(*what: object) -> None:
+        raise asyncio.CancelledError  # as the worker's end does
+
+    board.machine.change_medium, change = end, board.machine.change_medium  # type: ignore[method-assign]
+    discard, board.machine.discard_medium = board.machine.discard_medium, end  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        await insert(board, f"{server}/b.iso")
+    assert len(board.machine.stored) == 1
+    again = RedfishBoard(kept=board.records)
+    again.bmc.machine = again.machine = board.machine
+    board.machine.change_medium, board.machine.discard_medium = change, discard  # type: ignore[method-assign]
+    assert (await eject(again)).status == 200
+    assert not board.machine.stored
+
+
+async def test_a_host_without_room_for_a_download_says_so(
+    board: RedfishBoard, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vbmcd.media.drive._spool", partial(open, "/dev/full", "r+b", buffering=0))
+    answer = await insert(board, f"{server}/b.iso")
+    assert answer.status == 409 and "no room" in str(answer.json)

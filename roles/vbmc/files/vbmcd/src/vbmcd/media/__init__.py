@@ -3,6 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a BMC fetches for its clients: firmware images and virtual media, and from where it may.
 
-``options`` says from where, ``source`` fetches, ``drive`` puts a medium into the machine's CD drive. Called by
-``redfish/``.
+``options`` says from where, ``source`` fetches, ``drive`` puts a medium into the machine's CD drive, ``record`` is what
+it remembers. Called by ``redfish/``. ``leftover`` tidies up after BMCs that are deleted.
 """

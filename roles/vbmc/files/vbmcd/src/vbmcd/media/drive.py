@@ -6,34 +6,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import tempfile
-from dataclasses import asdict, dataclass
 from typing import BinaryIO, Optional
 
 from vbmcd.commands.bmc import Bmc
-from vbmcd.machine.base import Busy, MachineError
+from vbmcd.machine.base import Busy, MachineError, WrongState
+from vbmcd.media.options import MediaOptions
+from vbmcd.media.record import RECORD, Inserted, from_bytes, to_bytes
 from vbmcd.media.source import Source, local_path, pieces
 from vbmcd.paths import escape
 
 log = logging.getLogger(__name__)
 
-RECORD = "media"
 SPOOL = "/var/tmp"  # noqa: S108 - a file without a name; /tmp is often memory, and media are large
-
-
-@dataclass(frozen=True)
-class Inserted:
-    """What was inserted."""
-
-    uri: str
-    path: str
-    """Where it is, on the machine's host."""
-    pool: str = ""
-    volume: str = ""
-    """The volume that goes with the medium; empty for a file that was there."""
 
 
 class Drive:
@@ -41,8 +28,10 @@ class Drive:
 
     def __init__(self, bmc: Bmc) -> None:
         self._bmc = bmc
-        self._changing = False
-        self._inserted = _from_bytes(bmc.kept.get(RECORD, b""))
+        self._changing = asyncio.Lock()
+        self._download: Optional[asyncio.Future[int]] = None
+        self._stopped = False
+        self._inserted, self._left = from_bytes(bmc.kept.get(RECORD, b""))
 
     async def inserted(self) -> Optional[Inserted]:
         """What is in the drive, if it is what was inserted here. Raises MachineError, Unsupported without a drive."""
@@ -51,8 +40,9 @@ class Drive:
 
     async def insert(self, source: Source) -> None:
         """Fetch a medium and insert it, in place of what is there. Raises SourceError and MachineError."""
-        self._begin()
-        try:
+        if self._changing.locked():
+            raise Busy("a medium is being inserted or ejected: try again when that is done")
+        async with self._changing:
             # Without a drive there is nothing to fetch anything for.
             await self._bmc.machine.medium()
             if source.scheme == "file":
@@ -60,41 +50,37 @@ class Drive:
                 await self._change(Inserted(source.uri, path))
             else:
                 await self._change(await self._fetch(source))
-        finally:
-            self._changing = False
 
     async def eject(self) -> None:
-        """Have nothing in the drive, whoever inserted it. Raises MachineError."""
-        self._begin()
+        """Have nothing in the drive, whoever inserted it; what is being downloaded for it ends. Raises MachineError."""
+        self._end_download()
+        async with self._changing:
+            await self._change(None)
+
+    def stop(self) -> None:
+        """The BMC resets, or is served no more: nothing is inserted after that."""
+        self._stopped = True
+        self._end_download()
+
+    def _end_download(self) -> None:
+        if self._download is not None:
+            self._download.cancel()
+
+    async def _change(self, wanted: Optional[Inserted]) -> None:
+        """Have it in the drive. Its volume, or that of what was there, goes: whichever is not in the drive then."""
+        machine, before = self._bmc.machine, self._inserted
+        if self._stopped:
+            await self._tidy()
+            raise Busy("the BMC resets: try again when it has")
         try:
-            await self._eject()
+            if wanted is not None or await machine.medium() is not None:
+                await machine.change_medium(wanted.path if wanted is not None else None)
+            if before is not None and before.volume:
+                self._left.append((before.pool, before.volume))
+            self._inserted = wanted
+            await self._remember()
         finally:
-            self._changing = False
-
-    def _begin(self) -> None:
-        if self._changing:
-            raise Busy("a medium is being inserted or ejected: try again when that is done")
-        self._changing = True
-
-    async def _eject(self) -> None:
-        machine = self._bmc.machine
-        if await machine.medium() is not None:
-            await machine.change_medium(None)
-        before = self._inserted
-        if before is not None:
-            await self._remember(None)
-            await self._discard(before)
-
-    async def _change(self, wanted: Inserted) -> None:
-        before = self._inserted
-        try:
-            await self._bmc.machine.change_medium(wanted.path)
-            await self._remember(wanted)
-        except MachineError:
-            await self._discard(wanted)
-            raise
-        if before is not None and before.path != wanted.path:
-            await self._discard(before)
+            await self._tidy()
 
     async def _fetch(self, source: Source) -> Inserted:
         """Into a volume."""
@@ -102,25 +88,35 @@ class Drive:
         name = f"vbmcd-{escape(self._bmc.instance.name)}-{secrets.token_hex(4)}.iso"
         # Not all servers say how long it is, and a volume has to be of its size.
         with await asyncio.to_thread(_spool) as spool:
-            async for piece in pieces(source, options, options.max_bytes):
-                await asyncio.to_thread(spool.write, piece)
-            size = spool.tell()
-            spool.seek(0)
+            self._download = asyncio.ensure_future(_download(source, options, spool))
+            try:
+                size = await self._download
+            except asyncio.CancelledError:
+                if self._download.cancelled():
+                    raise Busy("the drive was emptied, or the BMC has reset, while it was downloaded") from None
+                raise
+            finally:
+                self._download = None
+            # Known before it is there, so that it goes even if this worker ends meanwhile.
+            self._left.append((options.pool, name))
+            await self._remember()
             path = await self._bmc.machine.store_medium(options.pool, name, spool, size)
         return Inserted(source.uri, path, options.pool, name)
 
-    async def _discard(self, one: Inserted) -> None:
-        if not one.volume:
-            return
-        try:
-            await self._bmc.machine.discard_medium(one.pool, one.volume)
-        except MachineError as error:
-            log.warning("volume %r of pool %r could not be removed: %s", one.volume, one.pool, error)
+    async def _tidy(self) -> None:
+        """Remove the volumes that nothing needs any more."""
+        kept = self._inserted.volume if self._inserted is not None else ""
+        for pool, volume in tuple(self._left):
+            try:
+                if volume != kept:
+                    await self._bmc.machine.discard_medium(pool, volume)
+            except MachineError as error:
+                log.warning("volume %r of pool %r could not be removed: %s", volume, pool, error)
+            else:
+                self._left.remove((pool, volume))
 
-    async def _remember(self, inserted: Optional[Inserted]) -> None:
-        data = json.dumps(asdict(inserted)).encode() if inserted is not None else b"null"
-        await self._bmc.remember(RECORD, data)
-        self._inserted = inserted
+    async def _remember(self) -> None:
+        await self._bmc.remember(RECORD, to_bytes(self._inserted, self._left))
 
 
 def _spool() -> BinaryIO:
@@ -128,9 +124,13 @@ def _spool() -> BinaryIO:
     return file
 
 
-def _from_bytes(data: bytes) -> Optional[Inserted]:
-    try:
-        known = json.loads(data)
-        return Inserted(str(known["uri"]), str(known["path"]), str(known["pool"]), str(known["volume"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+async def _download(source: Source, options: MediaOptions, spool: BinaryIO) -> int:
+    """All of it into `spool`, which is at its beginning then; the number of bytes."""
+    async for piece in pieces(source, options, options.max_bytes):
+        try:
+            await asyncio.to_thread(spool.write, piece)
+        except OSError as error:
+            raise WrongState(f"the daemon's host has no room for it in {SPOOL}: {error.strerror}") from None
+    size = spool.tell()
+    spool.seek(0)
+    return size

@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.machine.base import Unsupported
-from vbmcd.media.drive import Drive, Inserted
+from vbmcd.media.drive import Drive
+from vbmcd.media.record import Inserted
 from vbmcd.media.source import NotAllowed, Source, SourceError, source_of
 from vbmcd.redfish.exchange import Request, Response, done
 from vbmcd.redfish.messages import Failure, failure

@@ -20,7 +20,10 @@ from vbmcd.control.protocol import Request, parse_apply, parse_names
 from vbmcd.documents import State, instance_to_document
 from vbmcd.endpoints import Endpoint
 from vbmcd.errors import Conflict, StateError, refusal
+from vbmcd.media.leftover import Job
+from vbmcd.media.record import RECORD
 from vbmcd.store import Store
+from vbmcd.supervisor import leftovers
 from vbmcd.supervisor.fingerprint import fingerprint
 from vbmcd.supervisor.fleet import Fleet
 from vbmcd.supervisor.records import Records
@@ -143,6 +146,7 @@ class Service:
             self._broken.pop(instance.name, None)
         self._instances.update({instance.name: instance for instance in saved})
         self._records.know(instance.name for instance in saved)
+        jobs = [self._leftover(name) for name in deleted if name in self._instances]
         for name in deleted:
             await self._records.forget(name)
         try:
@@ -155,10 +159,15 @@ class Service:
             self._instances.pop(name, None)
             self._broken.pop(name, None)
         await self._converge()
+        await leftovers.clear(jobs)
         for change in changed:
             log.info(
                 "an instance changed", extra={"fields": {"instance": change.name, "actions": ",".join(change.actions)}}
             )
+
+    def _leftover(self, name: str) -> Job:
+        instance = self._instances[name]
+        return Job(name, instance.domain, instance.connection, self._records.of(name).get(RECORD, b""))
 
     async def _converge(self) -> None:
         served = {n: i for n, i in self._instances.items() if i.active and n not in self._broken}
