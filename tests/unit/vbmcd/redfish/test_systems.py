@@ -66,6 +66,19 @@ async def test_disabled_clears_the_override(board: RedfishBoard) -> None:
     assert ("on", None) in board.machine.calls
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"BootSourceOverrideTarget": "UefiHttp"}, {"BootSourceOverrideEnabled": "Twice"}, {"BootSourceOverrideMode": 1}],
+)
+async def test_an_override_is_set_as_a_whole_or_not(board: RedfishBoard, wrong: dict[str, object]) -> None:
+    await board.web("PATCH", SYSTEM, {"Boot": {"BootSourceOverrideTarget": "Pxe"}})
+    body = {"BootSourceOverrideTarget": "Cd", "BootSourceOverrideEnabled": "Continuous", **wrong}
+    answer = await board.web("PATCH", SYSTEM, {"Boot": body})
+    assert answer.status == 400
+    boot = (await board.get(SYSTEM)).json["Boot"]
+    assert (boot["BootSourceOverrideTarget"], boot["BootSourceOverrideEnabled"]) == ("Pxe", "Once")
+
+
 async def test_the_identify_light_is_ipmis(board: RedfishBoard) -> None:
     assert (await board.web("PATCH", SYSTEM, {"LocationIndicatorActive": True})).json["IndicatorLED"] == "Blinking"
     assert (await board.ask(*CHASSIS_STATUS)).split()[3] == "60"

@@ -169,6 +169,7 @@ async def set_system(request: Request, bmc: Bmc) -> Response:
     }
     before = await system_document(bmc)
     changes = read_changes(request.body, before, settable)
+    _refuse_half_an_override(changes)
     mode = changes.get("Boot/BootSourceOverrideMode", "UEFI")
     if mode not in before["Boot"]["BootSourceOverrideMode@Redfish.AllowableValues"]:
         wrong = failure(400, "PropertyValueNotInList", mode, "BootSourceOverrideMode", related="#/Boot")
@@ -180,6 +181,14 @@ async def set_system(request: Request, bmc: Bmc) -> Response:
     if "PowerRestorePolicy" in changes:
         await set_restore_policy(bmc, changes)
     return changes.response(await system_document(bmc))
+
+
+def _refuse_half_an_override(changes: Changes) -> None:
+    """Who asks for a target that there is not, once, does not get what was set before once more."""
+    if any(path.startswith("Boot/BootSource") and "@" not in path for path, _problem in changes.problems):
+        for path in [path for path in changes.values if path.startswith("Boot/")]:
+            del changes.values[path]
+        changes.require()
 
 
 async def set_restore_policy(bmc: Bmc, changes: Changes) -> None:
