@@ -215,6 +215,11 @@ async def test_an_answer_is_not_much_larger_than_what_was_asked(board: RedfishBo
     assert len(answer.messages) > 1
 
 
+async def test_the_message_says_why_for_those_who_show_nothing_else(board: RedfishBoard) -> None:
+    answer = await board.web("DELETE", f"{ROOT}/AccountService/Accounts/2")
+    assert "first user" in answer.json["error"]["message"]
+
+
 async def test_a_body_that_says_how_large_it_is_need_not_be_read(board: RedfishBoard) -> None:
     assert (await board.web("PATCH", SYSTEM, {}, {"Content-Length": "99999999"})).status == 413
 

@@ -124,6 +124,9 @@ class Message:
         text = kind.text
         for number, argument in enumerate(self.arguments, start=1):
             text = text.replace(f"%{number}", argument)
+        if self.resolution:
+            # The reason in this case. Most clients show the message alone.
+            text = f"{text} {self.resolution}"
         document: Dict[str, Any] = {
             "@odata.type": "#Message.v1_2_0.Message",
             "MessageId": f"{_PREFIX}.{self.id}",
