@@ -195,7 +195,8 @@ def test_community_generals_modules_command_and_ask(node: Node) -> None:
     assert "cg" in node.ipmitool("user", "list", "1")
     community(node, "redfish_command", category="Accounts", command=["DeleteUser"], account_username="cg")
     systems = ["GetSystemInventory", "GetCpuInventory", "GetMemoryInventory", "GetNicInventory", "GetDiskInventory",
-               "GetVolumeInventory", "GetBootOrder", "GetBootOverride", "GetHealthReport"]  # fmt: skip
+               "GetVolumeInventory", "GetBootOrder", "GetBootOverride", "GetHealthReport",
+               "GetBiosAttributes"]  # fmt: skip
     facts = community(node, "redfish_info", category=["Systems"], command=systems)["redfish_facts"]
     assert {key: one["ret"] for key, one in facts.items()} == dict.fromkeys(facts, True)
     assert facts["boot_override"]["entries"][0][1]["BootSourceOverrideTarget"] == "Pxe"
@@ -207,6 +208,8 @@ def test_community_generals_modules_command_and_ask(node: Node) -> None:
         node, "redfish_config", category="Sessions", command=["SetSessionService"], sessions_config=timeout
     )
     assert node.client().get(f"{ROOT}/SessionService").json["SessionTimeout"] == 1200
+    nics = community(node, "redfish_info", category=["Manager"], command=["GetManagerNicInventory"])["redfish_facts"]
+    assert [nic["Id"] for _uri, found in nics["manager_nics"]["entries"] for nic in found] == ["eth0"]
     for category, commands in others.items():
         community(node, "redfish_info", category=[category], command=commands)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import replace
 from typing import Any
 
@@ -135,3 +136,41 @@ async def test_a_switch_that_cannot_be_stored_is_refused(board: RedfishBoard) ->
 
 async def test_a_reset_of_another_kind_is_none(board: RedfishBoard) -> None:
     assert (await board.web("POST", RESET, {"ResetType": "On"})).messages == ["ActionParameterValueNotInList"]
+
+
+async def test_the_clock_is_the_event_logs(board: RedfishBoard) -> None:
+    answer = await board.web("PATCH", MANAGER, {"DateTime": "2031-02-03T04:05:06+01:00"})
+    assert answer.json["DateTime"].startswith("2031-02-03T03:05:")
+    seconds = int.from_bytes(bytes.fromhex(await board.ask(0x0A, 0x48))[1:], "little")
+    assert datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat().startswith("2031-02-03T03:05:")
+
+
+@pytest.mark.parametrize("wrong", ["soon", "2031-02-03T04:05:06", "1931-02-03T04:05:06Z", 5, None])
+async def test_a_time_that_the_clock_can_not_have_is_refused(board: RedfishBoard, wrong: object) -> None:
+    before = board.bmc.journal.sel.offset
+    assert (await board.web("PATCH", MANAGER, {"DateTime": wrong})).status == 400
+    assert board.bmc.journal.sel.offset == before
+
+
+# --- In the network --------------------------------------------------------------------------------------------------
+
+
+async def test_its_interface_is_the_one_that_ipmi_tells_of(board: RedfishBoard) -> None:
+    board.at("127.0.0.1")
+    (link,) = (await board.get(f"{MANAGER}/EthernetInterfaces")).json["Members"]
+    interface = (await board.get(link["@odata.id"])).json
+    (address,) = interface["IPv4Addresses"]
+    for parameter, value in ((3, address["Address"]), (6, address["SubnetMask"])):
+        assert ".".join(map(str, (await lan(board, parameter)))) == value
+    assert (await lan(board, 5)).hex(":").upper() == interface["MACAddress"]
+
+
+async def lan(board: RedfishBoard, parameter: int) -> bytes:
+    return bytes.fromhex(await board.ask(0x0C, 0x02, f"01 {parameter:02x} 00 00"))[2:]
+
+
+async def test_an_interface_may_have_an_address_of_ipv6(board: RedfishBoard) -> None:
+    board.at("2001:db8::7")
+    interface = (await board.get(f"{MANAGER}/EthernetInterfaces/eth0")).json
+    assert [one["Address"] for one in interface["IPv6Addresses"]] == ["2001:db8::7"]
+    assert interface["IPv4Addresses"] == []

@@ -16,6 +16,7 @@ from vbmcd.redfish.dispatch import Service
 from vbmcd.redfish.hardware import hardware
 from vbmcd.redfish.logs import logs
 from vbmcd.redfish.managers import managers
+from vbmcd.redfish.network import network
 from vbmcd.redfish.openbmc_rest import legacy
 from vbmcd.redfish.registries import registries
 from vbmcd.redfish.root import root
@@ -40,6 +41,7 @@ CHAPTERS = (
     hardware,
     chassis,
     managers,
+    network,
     logs,
     update_service,
     uploads,

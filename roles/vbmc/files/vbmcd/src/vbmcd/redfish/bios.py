@@ -38,6 +38,7 @@ async def get_bios(request: Request, bmc: Bmc) -> Response:
         "Id": "Bios",
         "Name": "BIOS Configuration",
         "Description": "BIOS Configuration Service",
+        "Attributes": {},
     }
     running = bmc.part(Unit).look().running(Purpose.HOST)
     if running is not None:

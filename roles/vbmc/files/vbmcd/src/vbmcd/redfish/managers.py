@@ -15,7 +15,8 @@ from vbmcd.firmware.software import Refused
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response, done
 from vbmcd.redfish.messages import failure
-from vbmcd.redfish.properties import Settable, action_parameter, read_changes
+from vbmcd.redfish.network import INTERFACES, PROTOCOLS
+from vbmcd.redfish.properties import Settable, action_parameter, moment, read_changes
 from vbmcd.redfish.roles import MANAGER as CONFIGURE_MANAGER
 from vbmcd.redfish.root import CHASSIS, MANAGER, ROOT, SYSTEM, collection, date_time, link
 from vbmcd.redfish.table import Chapter
@@ -26,7 +27,6 @@ managers = Chapter()
 
 RESET = "Manager.Reset"
 RESET_TYPES = ("GracefulRestart", "ForceRestart")
-NETWORK = f"{MANAGER}/NetworkProtocol"
 _ACTIVE = "Links/ActiveSoftwareImage"
 
 
@@ -63,7 +63,8 @@ def manager_document(bmc: Bmc) -> Dict[str, Any]:
         "DateTime": date_time(bmc.journal.sel.time(time.time())),
         "DateTimeLocalOffset": "+00:00",
         "SerialConsole": {"ServiceEnabled": True, "MaxConcurrentSessions": 1, "ConnectTypesSupported": ["IPMI"]},
-        "NetworkProtocol": link(NETWORK),
+        "NetworkProtocol": link(PROTOCOLS),
+        "EthernetInterfaces": link(INTERFACES),
         "LogServices": link(f"{MANAGER}/LogServices"),
         "VirtualMedia": link(f"{MANAGER}/VirtualMedia"),
         **parts,
@@ -87,9 +88,13 @@ async def reset(request: Request, bmc: Bmc) -> Response:
 
 @managers.patch(MANAGER, privilege=CONFIGURE_MANAGER)
 async def set_manager(request: Request, bmc: Bmc) -> Response:
-    """Links.ActiveSoftwareImage: run another image that is present, for which the BMC resets at once."""
-    settable: Settable = {"Links": {"ActiveSoftwareImage": _image_link}}
+    """Links.ActiveSoftwareImage: run another image that is present, for which the BMC resets at once. DateTime: as
+    Set SEL Time (31.11)."""
+    settable: Settable = {"DateTime": moment, "Links": {"ActiveSoftwareImage": _image_link}}
     changes = read_changes(request.body, manager_document(bmc), settable)
+    if "DateTime" in changes:
+        bmc.journal.sel.set_time(changes.get("DateTime", 0), bmc.journal.now)
+        await bmc.journal.save()
     if _ACTIVE in changes:
         await _switch(bmc, changes.get(_ACTIVE, ""))
     return changes.response(manager_document(bmc))
@@ -117,25 +122,3 @@ async def _switch(bmc: Bmc, name: str) -> None:
     except Refused as refused:
         raise failure(400, "PropertyValueError", "ActiveSoftwareImage", resolution=str(refused)) from None
     await unit.kept()
-
-
-@managers.get(NETWORK)
-async def get_network_protocol(request: Request, bmc: Bmc) -> Response:
-    """Which protocols there are, and their ports."""
-    instance = bmc.instance
-    web = {"ProtocolEnabled": True, "Port": instance.redfish.port if instance.redfish else None}
-    off = {"ProtocolEnabled": False, "Port": None}
-    return Response(
-        {
-            "@odata.id": NETWORK,
-            "@odata.type": "#ManagerNetworkProtocol.v1_9_1.ManagerNetworkProtocol",
-            "Id": "NetworkProtocol",
-            "Name": "Manager Network Protocol",
-            "HostName": instance.name,
-            "FQDN": None,
-            "HTTP": off if request.secure else web,
-            "HTTPS": web if request.secure else off,
-            "IPMI": {"ProtocolEnabled": True, "Port": instance.port},
-            "Status": {"State": "Enabled", "Health": "OK"},
-        }
-    )

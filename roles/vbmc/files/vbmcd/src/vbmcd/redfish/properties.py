@@ -9,6 +9,7 @@ request is refused.
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 from typing import Any, Callable, Collection, Dict, List, Mapping, Tuple, Type, TypeVar, Union
 
@@ -127,6 +128,21 @@ def integer(least: int, most: int) -> Check:
         return value
 
     return check
+
+
+def moment(path: str, value: Any) -> int:
+    """A time with its offset, as seconds since 1970; as late as IPMI can say."""
+    if not isinstance(value, str):
+        raise Failure(400, [_wrong_type(path, value)])
+    try:
+        found = datetime.datetime.fromisoformat(value.upper().replace("Z", "+00:00"))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise failure(400, "PropertyValueFormatError", value, _name(path), related=f"#/{path}")
+    seconds = int(found.timestamp())
+    integer(0, 0xFFFFFFFE)(path, seconds)
+    return seconds
 
 
 def one_of(words: Collection[str]) -> Check:
