@@ -121,3 +121,4 @@ def test_info_reads_the_instances_that_it_is_asked_for(controller: Controller) -
     assert instance["users"] == [{"name": "monitor", "privilege": "user"}]
     assert (instance["domain"], instance["status"], instance["password"]) == ("info-a", "down", "********")
     assert instance["pid"] is None
+    assert (instance["firmware"]["slots"], instance["media"]["folders"]) == (2, [])

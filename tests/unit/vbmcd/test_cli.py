@@ -162,6 +162,13 @@ def test_add_takes_options_of_the_firmware(vbmc: Vbmc) -> None:
     assert "2.10 for vbmcd, openbmc-2025, faults: busy (2 times), slow (always)" in vbmc("show", "x").out
 
 
+def test_what_has_options_of_its_own_is_an_object_for_machines(vbmc: Vbmc) -> None:
+    assert vbmc("add", "x", "--firmware", "faults=[{kind: busy}]", "--media", "schemes=[https]").code == 0
+    shown = {row["Property"]: row["Value"] for row in vbmc("show", "-f", "json", "x").json}
+    assert shown["firmware"]["faults"] == [{"kind": "busy", "count": 1}]
+    assert shown["media"]["schemes"] == ["https"]
+
+
 def test_add_says_from_where_media_may_come(vbmc: Vbmc) -> None:
     assert vbmc("add", "x", "--media", "folders=[/srv/iso]", "--media", "schemes=[https]").code == 0
     media = vbmc.daemon.instances["x"].media
