@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import random
@@ -41,6 +42,49 @@ def test_the_pieces_that_it_comes_in_make_no_difference(seed: int) -> None:
 def test_a_byte_at_a_time_will_do() -> None:
     data = image(size=700)
     assert read(data, *range(1, len(data))) == read(data)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (1, 2, 3), (600, 601)])
+def test_an_image_in_gzip_is_one(cuts: tuple[int, ...]) -> None:
+    assert read(gzip.compress(image(size=300_000)), *cuts).version == "2.0.0"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (gzip.compress(image(size=3000))[:-1000], "ends in its middle"),
+        (gzip.compress(b"")[:10] + b"\xff" * 100, "damaged"),
+        (gzip.compress(b"no tar" * 200), "no tar file"),
+    ],
+)
+def test_a_gzip_file_that_is_none_is_told_apart(data: bytes, why: str) -> None:
+    with pytest.raises(BadImage, match=why):
+        read(data)
+
+
+def test_a_gzip_file_that_becomes_endless_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vbmcd.firmware.image.MAX_UNPACKED", 1 << 20)
+    header = tarfile.TarInfo("image-bmc")
+    header.size = 4 << 20
+    bomb = gzip.compress(header.tobuf() + bytes(4 << 20) + image())
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadImage, match="more than 1048576 bytes"):
+            read(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_only_like_a_manifest_in_its_name_is_none() -> None:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        for name in (".MANIFEST", "../MANIFEST", "other/MANIFEST"):
+            info = tarfile.TarInfo(name)
+            info.size = len(manifest())
+            tar.addfile(info, io.BytesIO(manifest()))
+    with pytest.raises(BadImage, match="no MANIFEST"):
+        read(target.getvalue())
 
 
 def test_an_image_of_the_host_is_one() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A firmware image as OpenBMC builds it: a tar file with a MANIFEST, read as it comes and never held.
+"""A firmware image as OpenBMC builds it: a tar file with a MANIFEST, maybe in gzip; read as it comes and never held.
 
 Of the other members only the length is looked at: a BMC that is none has no use for them.
 """
@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import enum
 import tarfile
+import zlib
 from dataclasses import dataclass
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 BLOCK = tarfile.BLOCKSIZE
 MAX_MANIFEST = 64 << 10
 MANIFEST = "MANIFEST"
+GZIP = b"\x1f\x8b"
+MAX_UNPACKED = 1 << 30
+"""Bytes that an image in gzip may become: no flash has more, and somebody waits for it."""
+_PIECE = 64 << 10
 _MAX_TEXT = 200
 _WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
 """Whatever their size says. Extended headers, of pax and of GNU, have some."""
@@ -77,6 +82,10 @@ class ImageReader:
     def __init__(self) -> None:
         self.size = 0
         """Bytes that came."""
+        self._first = b""
+        """Of those the first, until they tell whether there is gzip to be undone."""
+        self._gzip: Any = None
+        self._unpacked = 0
         self._header = bytearray()
         self._skip = 0
         """Bytes that belong to the present member, and its padding."""
@@ -92,7 +101,7 @@ class ImageReader:
         if self._ended or self._error is not None:
             return
         try:
-            self._read(memoryview(data))
+            self._begin_or_go_on(data)
         except BadImage as error:
             self._error = error
 
@@ -100,11 +109,40 @@ class ImageReader:
         """What the image is, once all of it came. Raises BadImage."""
         if self._error is not None:
             raise self._error
+        if self._gzip is not None and not (self._gzip.eof or self._ended):
+            raise BadImage("the gzip file ends in its middle")
         if self._skip or self._header:
             raise BadImage("the tar file ends in the middle of a member")
         if self._manifest is None:
             raise BadImage("the tar file has no MANIFEST" if self.size else "there is no image")
         return Manifest.parse(bytes(self._manifest))
+
+    def _begin_or_go_on(self, data: bytes) -> None:
+        if self.size == len(data) or self._first:
+            data = self._first + data
+            self._first = data if len(data) < len(GZIP) else b""
+            if self._first:
+                return
+            if data.startswith(GZIP):
+                self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        if self._gzip is None:
+            self._read(memoryview(data))
+        else:
+            self._unpack(data)
+
+    def _unpack(self, data: bytes) -> None:
+        while not (self._gzip.eof or self._ended):
+            try:
+                piece = self._gzip.decompress(data, _PIECE)
+            except zlib.error:
+                raise BadImage("the gzip file is damaged") from None
+            data = self._gzip.unconsumed_tail
+            self._unpacked += len(piece)
+            if self._unpacked > MAX_UNPACKED:
+                raise BadImage(f"the gzip file has more than {MAX_UNPACKED} bytes in it")
+            self._read(memoryview(piece))
+            if not data and len(piece) < _PIECE:
+                return
 
     def _read(self, data: memoryview) -> None:
         while data and not self._ended:
@@ -138,7 +176,7 @@ class ImageReader:
             raise BadImage("that is no tar file")
         size = 0 if member.type in _WITHOUT_DATA else member.size
         self._skip = -(-size // BLOCK) * BLOCK
-        if member.isreg() and member.name.lstrip("./") == MANIFEST:
+        if member.isreg() and member.name in (MANIFEST, f"./{MANIFEST}"):
             if size > MAX_MANIFEST:
                 raise BadImage(f"the MANIFEST has {size} bytes, and {MAX_MANIFEST} are the most")
             self._manifest, self._wanted = bytearray(), size
