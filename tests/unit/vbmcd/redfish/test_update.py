@@ -41,6 +41,10 @@ def board(options: FirmwareOptions = QUICK, *faults: Fault, records: dict[str, b
     return one
 
 
+def push_options(apply_time: object) -> dict[str, Any]:
+    return {"HttpPushUriOptions": {"HttpPushUriApplyTime": {"ApplyTime": apply_time}}}
+
+
 async def service(one: RedfishBoard) -> Any:
     return (await one.get(UPDATE)).json
 
@@ -104,6 +108,34 @@ async def test_a_raw_image_is_immediate() -> None:
     await until(lambda: not one.bmc.away)
     assert await firmware(one) == {"1.0.0": "StandbySpare", "2.0.0": "Enabled"}
     assert (await one.get(TASKS)).json["Members@odata.count"] == 0
+
+
+@pytest.mark.parametrize("dialect", [Dialect.OPENBMC_2023, Dialect.LEGACY])
+async def test_a_raw_image_is_applied_when_the_service_was_told_to(dialect: Dialect) -> None:
+    one = board(replace(QUICK, dialect=dialect))
+    answer = await one.web("PATCH", UPDATE, push_options("OnReset"))
+    assert (answer.status, answer.json["HttpPushUriOptions"]) == (200, push_options("OnReset")["HttpPushUriOptions"])
+    assert (await push(one, image())).status == 202
+    assert await finished(one) == "Completed" and not one.bmc.part(Unit).look().reset_due
+    later = board(replace(QUICK, dialect=dialect), records=one.records)
+    assert (await service(later))["HttpPushUriOptions"] == push_options("OnReset")["HttpPushUriOptions"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (push_options("AtMaintenanceWindowStart"), "PropertyValueNotInList"),
+        (push_options(7), "PropertyValueTypeError"),
+        ({"MaxImageSizeBytes": 1}, "PropertyNotWritable"),
+    ],
+)
+async def test_no_other_apply_time_can_be_set_and_nothing_else(body: object, message: str) -> None:
+    answer = await board(OLD).web("PATCH", UPDATE, body)
+    assert (answer.status, answer.messages) == (400, [message])
+
+
+async def test_since_2025_a_raw_image_is_always_immediate() -> None:
+    assert (await board().web("PATCH", UPDATE, push_options("OnReset"))).status == 405
 
 
 async def test_a_forms_immediate_is_one() -> None:

@@ -9,17 +9,22 @@ from typing import Any, Dict
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.firmware.image import Purpose
-from vbmcd.firmware.software import Activation, Image, Software
-from vbmcd.firmware.unit import Unit
+from vbmcd.firmware.software import Activation, ApplyTime, Image, Software
+from vbmcd.firmware.unit import Unit, firmware_version
 from vbmcd.redfish.exchange import Request, Response
 from vbmcd.redfish.messages import failure
+from vbmcd.redfish.properties import Settable, one_of, read_changes
+from vbmcd.redfish.roles import COMPONENTS
 from vbmcd.redfish.root import MANAGER, SYSTEM, collection, date_time, link
+from vbmcd.redfish.settings import Settings
 from vbmcd.redfish.table import Chapter
 from vbmcd.redfish.update_ways import INVENTORY, UPDATE, ways_of
 
 update_service = Chapter()
 
 SIMPLE_UPDATE = "UpdateService.SimpleUpdate"
+APPLY_TIME = "HttpPushUriApplyTime"
+"""Its name among the settings."""
 SIMPLE_SCHEMES = ("HTTP", "HTTPS")
 
 STATES = {
@@ -35,6 +40,29 @@ STATES = {
 @update_service.get(UPDATE)
 async def get_update_service(request: Request, bmc: Bmc) -> Response:
     """Where images are pushed to. Clients follow what is said here, as OpenBMC has moved it more than once."""
+    return Response(_service(bmc))
+
+
+@update_service.patch(UPDATE, privilege=COMPONENTS)
+async def set_update_service(request: Request, bmc: Bmc) -> Response:
+    """When a raw image is applied, where that can be said."""
+    if not ways_of(bmc).apply_time:
+        raise failure(405, "OperationNotAllowed")
+    times = one_of([one.value for one in ApplyTime])
+    settable: Settable = {"HttpPushUriOptions": {"HttpPushUriApplyTime": {"ApplyTime": times}}}
+    changes = read_changes(request.body, _service(bmc), settable)
+    path = "HttpPushUriOptions/HttpPushUriApplyTime/ApplyTime"
+    await bmc.part(Settings).set(**{APPLY_TIME: changes.get(path, raw_apply_time(bmc).value)})
+    return changes.response(_service(bmc))
+
+
+def raw_apply_time(bmc: Bmc) -> ApplyTime:
+    """When an image is applied that came without a word about it."""
+    kept = bmc.part(Settings).text(APPLY_TIME) if ways_of(bmc).apply_time else ""
+    return ApplyTime(kept) if kept else ApplyTime.IMMEDIATE
+
+
+def _service(bmc: Bmc) -> Dict[str, Any]:
     options, ways = bmc.instance.firmware, ways_of(bmc)
     busy = bmc.part(Unit).look().activating is not None
     document: Dict[str, Any] = {
@@ -46,7 +74,7 @@ async def get_update_service(request: Request, bmc: Bmc) -> Response:
         "ServiceEnabled": True,
         "Status": {"State": "Updating" if busy else "Enabled", "Health": "OK"},
         "HttpPushUri": ways.push,
-        "HttpPushUriOptions": {"HttpPushUriApplyTime": {"ApplyTime": "Immediate"}},
+        "HttpPushUriOptions": {"HttpPushUriApplyTime": {"ApplyTime": raw_apply_time(bmc).value}},
         "MaxImageSizeBytes": options.max_image_bytes,
         "FirmwareInventory": link(INVENTORY),
     }
@@ -63,7 +91,7 @@ async def get_update_service(request: Request, bmc: Bmc) -> Response:
                 },
             }
         }
-    return Response(document)
+    return document
 
 
 @update_service.get(INVENTORY)
@@ -114,7 +142,7 @@ def manager_parts(bmc: Bmc) -> Dict[str, Any]:
     running = software.running(Purpose.BMC)
     images = [image for image in software.images if image.manifest.purpose is Purpose.BMC]
     parts: Dict[str, Any] = {
-        "FirmwareVersion": running.manifest.version if running else bmc.instance.firmware.version,
+        "FirmwareVersion": firmware_version(bmc),
         "Status": {"State": "Starting" if bmc.starting else "Enabled", "Health": "OK"},
         "Links": {
             "SoftwareImages": [link(inventory_path(image)) for image in images],

@@ -35,6 +35,8 @@ class Ways:
     """The folder of the monitors; None: below each task."""
     targets: bool
     """Whether UpdateParameters has to name exactly one target."""
+    apply_time: bool
+    """Whether UpdateService has when raw images are applied as a setting; otherwise they are at once."""
     early: bool
     """Whether a bad image is refused in the answer to the upload; otherwise its task ends in an exception."""
 
@@ -43,9 +45,9 @@ class Ways:
 
 
 _WAYS = {
-    Dialect.LEGACY: Ways(UPDATE, None, None, targets=False, early=True),
-    Dialect.OPENBMC_2023: Ways(PUSH, PUSH, None, targets=True, early=True),
-    Dialect.OPENBMC_2025: Ways(PUSH, MULTIPART, MONITORS, targets=False, early=False),
+    Dialect.LEGACY: Ways(UPDATE, None, None, targets=False, apply_time=True, early=True),
+    Dialect.OPENBMC_2023: Ways(PUSH, PUSH, None, targets=True, apply_time=True, early=True),
+    Dialect.OPENBMC_2025: Ways(PUSH, MULTIPART, MONITORS, targets=False, apply_time=False, early=False),
 }
 
 

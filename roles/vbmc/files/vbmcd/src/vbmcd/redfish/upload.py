@@ -26,6 +26,7 @@ from vbmcd.redfish.roles import COMPONENTS
 from vbmcd.redfish.root import MANAGER, SYSTEM
 from vbmcd.redfish.table import Chapter
 from vbmcd.redfish.task_service import accepted
+from vbmcd.redfish.update_service import raw_apply_time
 from vbmcd.redfish.update_ways import INVENTORY, MULTIPART, PUSH, UPDATE, ways_of
 
 log = logging.getLogger(__name__)
@@ -84,10 +85,10 @@ async def _answer(request: Request, bmc: Bmc, take: Callable[[Request, Bmc], Any
 
 
 async def _raw(request: Request, bmc: Bmc) -> Response:
-    """Always Immediate: what a raw body leaves no room to say."""
+    """Applied when the service says: a raw body leaves no room to."""
     reader = ImageReader()
     await receive(request, bmc, reader.feed)
-    return finish(request.path, bmc, reader, ApplyTime.IMMEDIATE)
+    return finish(request.path, bmc, reader, raw_apply_time(bmc))
 
 
 async def _form(request: Request, bmc: Bmc) -> Response:
