@@ -106,6 +106,22 @@ def test_while_the_bmc_resets_neither_protocol_answers_and_sessions_are_gone(lab
         console.login()
 
 
+def test_a_fault_that_is_planned_meanwhile_ends_no_session_and_no_update(lab: FirmwareLab) -> None:
+    (bmc,) = lab.add(activation_seconds=1.5)
+    with Console(bmc.ipmi_port) as console, bmc.client() as client:
+        console.login()
+        answer = push_form(bmc, image("2.0.0"))
+        client.get(MANAGER)
+        lab.change(bmc, faults=[{"kind": "old-version"}])
+        assert client.get(answer.headers["location"]).status == 202
+        assert console.request(*DEVICE_ID)[0] == 0
+        eventually(lambda: client.get(answer.headers["location"]).status == 204, 5, "the image is activated")
+    reset(bmc)
+    eventually(lambda: not answers(bmc), 5, "the BMC is away")
+    eventually(lambda: answers(bmc), 10, "the BMC is back")
+    assert get(bmc, MANAGER)["FirmwareVersion"] == "1.0.0"
+
+
 def test_what_was_activated_outlives_the_daemon(lab: FirmwareLab) -> None:
     (bmc,) = lab.add()
     assert push_form(bmc, image("2.0.0")).status == 202

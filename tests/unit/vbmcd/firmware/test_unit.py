@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from rig.board import Board, until
+from vbmcd.config import Redfish
 from vbmcd.firmware.image import Manifest, Purpose
-from vbmcd.firmware.options import FirmwareOptions
+from vbmcd.firmware.options import Fault, FaultKind, FirmwareOptions
 from vbmcd.firmware.record import RECORD, Kept
 from vbmcd.firmware.software import ApplyTime
-from vbmcd.firmware.unit import Unit
+from vbmcd.firmware.unit import Unit, renew
 from vbmcd.machine.base import Power
 
 QUICK = FirmwareOptions(activation_seconds=0.02, reboot_seconds=0.1, host_version="b1")
@@ -96,3 +100,62 @@ async def test_the_hosts_firmware_runs_once_the_host_is_off() -> None:
     one.bmc.history.switched(Power(False))
     assert running(one, Purpose.HOST) == "b2"
     one.bmc.history.close()
+
+
+def becomes(one: Board, **firmware: Any) -> bool:
+    instance = one.bmc.instance
+    return renew(one.bmc, replace(instance, firmware=replace(instance.firmware, **firmware)))
+
+
+async def test_other_options_count_from_now_on_and_what_is_under_way_goes_on() -> None:
+    one = board(replace(QUICK, activation_seconds=0.2))
+    update(one, "2.0.0", ApplyTime.IMMEDIATE)
+    assert becomes(one, faults=(Fault(FaultKind.OLD_VERSION),), reboot_seconds=0.2)
+    assert one.bmc.part(Unit).look().activating is not None
+    await until(lambda: one.bmc.away)
+    assert running(one) == "1.0.0", "the fault was planned while the image was written"
+    one.bmc.stop()
+
+
+async def test_a_plan_that_was_emptied_and_is_given_again_is_a_new_one() -> None:
+    one, plan = board(), (Fault(FaultKind.SLOW),)
+    for _turn in range(2):
+        assert becomes(one, faults=plan)
+        software = one.bmc.part(Unit).look()
+        assert [software.due(FaultKind.SLOW) is not None for _time in range(2)] == [True, False]
+        assert becomes(one, faults=())
+
+
+async def test_another_first_version_or_another_port_are_more_than_options() -> None:
+    one = board()
+    assert not becomes(one, version="5.0.0") and not becomes(one, host_version="b5") and not becomes(one)
+    moved = replace(one.bmc.instance, port=7000, firmware=replace(QUICK, slots=3))
+    assert not renew(one.bmc, moved)
+
+
+async def test_a_reset_that_was_due_when_the_worker_ended_is_made_up_for() -> None:
+    one = board(replace(QUICK, reboot_seconds=20.0))
+    update(one, "2.0.0", ApplyTime.IMMEDIATE)
+    await until(lambda: b'"reset_due":true' in one.records.get(RECORD, b""))
+    one.bmc.stop()
+    again = board(kept=one.records)
+    assert running(again) == "1.0.0"
+    await until(lambda: again.bmc.away)
+    await until(lambda: b'"reset_due":false' in again.records[RECORD])
+    assert running(again) == "2.0.0"
+    again.bmc.stop()
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [("2.14.0", (0x02, 0x14)), ("v0.6-19-gf363f61-dirty", (0x00, 0x06)), ("130.250.7", (0x02, 0x99)), ("dev", (0, 0))],
+)
+async def test_the_device_id_has_the_version_that_runs(version: str, shown: tuple[int, int]) -> None:
+    one = board()
+    one.bmc.instance = replace(one.bmc.instance, redfish=Redfish(443))
+    update(one, version, ApplyTime.IMMEDIATE)
+    await until(lambda: one.bmc.away)
+    starting = bytes.fromhex(await one.ask(0x06, 0x01))
+    assert (starting[3] & 0x7F, starting[4]) == shown and starting[3] & 0x80
+    await until(lambda: not one.bmc.starting)
+    assert bytes.fromhex(await one.ask(0x06, 0x01))[3:5] == bytes(shown)

@@ -8,13 +8,15 @@ Holds the table of the network function; ``channel``, ``sessions``, ``users`` an
 
 from __future__ import annotations
 
+import re
+
 from vbmcd import __version__
 from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.requests import Change, change_of_length
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
-from vbmcd.firmware.unit import Unit
+from vbmcd.firmware.unit import Unit, firmware_version
 from vbmcd.storage.sensors import DEVICE_SUPPORT
 
 app = CommandTable(NetFn.APP)
@@ -31,13 +33,22 @@ ACPI_SYSTEM_STATES = (*range(0x0B), 0x20, 0x21, ACPI_UNKNOWN)
 ACPI_DEVICE_STATES = (*range(0x04), ACPI_UNKNOWN)
 SET_STATE = 0x80
 
+STARTING = 0x80
+"""Device not available, of Get Device ID: it initialises itself."""
+_NUMBERS = re.compile(r"(\d{1,9})\.(\d{1,9})")
+"""The first two numbers of a version such as v2.14.0-rc1."""
+
 
 @app.read(0x01, privilege=Privilege.USER)
 async def get_device_id(context: Context, request: None) -> bytes:
     """Get Device ID (20.1): IPMI 2.0, the devices of chapters 28 to 35; 3 bytes of manufacturer, 2 of product."""
-    major, minor = (int(part) for part in __version__.split(".")[:2])
+    bmc = context.bmc
+    found = _NUMBERS.search(firmware_version(bmc) if bmc.instance.redfish is not None else __version__)
+    major, minor = (int(part) for part in found.groups()) if found else (0, 0)
+    minor = min(minor, 99)
     bcd = minor // 10 << 4 | minor % 10
-    return bytes((0x20, 0x01, major & 0x7F, bcd, 0x02, DEVICE_SUPPORT)) + MANUFACTURER + PRODUCT
+    available = STARTING if bmc.starting else 0
+    return bytes((0x20, 0x01, major & 0x7F | available, bcd, 0x02, DEVICE_SUPPORT)) + MANUFACTURER + PRODUCT
 
 
 @app.change(0x02, privilege=Privilege.ADMINISTRATOR, parse=change_of_length(0), audit="cold reset")

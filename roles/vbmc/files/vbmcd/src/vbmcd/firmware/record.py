@@ -37,6 +37,8 @@ class Kept:
     """As FaultPlan.kept()."""
     host_activated: float = 0.0
     """When the host's next firmware was activated."""
+    reset_due: bool = False
+    """Whether the BMC was about to reset, so that what was activated runs."""
 
     def to_bytes(self) -> bytes:
         images = [
@@ -58,6 +60,7 @@ class Kept:
             "last_reset": self.last_reset,
             "faults": self.faults,
             "host_activated": self.host_activated,
+            "reset_due": self.reset_due,
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -82,6 +85,13 @@ class Kept:
                 for one in document["images"]
             ]
             faults = [(str(kind), int(count), int(times)) for kind, count, times in document["faults"]]
-            return cls(dict(document["factory"]), images, document["last_reset"], faults, document["host_activated"])
+            return cls(
+                dict(document["factory"]),
+                images,
+                document["last_reset"],
+                faults,
+                document["host_activated"],
+                bool(document.get("reset_due")),
+            )
         except (ValueError, KeyError, TypeError):
             return None

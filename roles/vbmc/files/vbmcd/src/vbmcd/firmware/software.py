@@ -106,7 +106,7 @@ class Software:
         self.options = options
         self.tasks = Tasks()
         self.changed = False
-        self.reset_due = False
+        self.reset_due = bool(kept and kept.reset_due)
         self.last_reset: Optional[float] = kept.last_reset if kept else None
         """When the BMC was reset last, in seconds since the epoch."""
         self.host_activated: float = kept.host_activated if kept else 0.0
@@ -118,6 +118,12 @@ class Software:
         self._next: Dict[Purpose, str] = {}
         """What runs after the next reset of the BMC, or of the host."""
         self._first(kept)
+
+    def renew(self, options: FirmwareOptions) -> None:
+        """Go on with other options, of the same first versions. Of faults, those count anew that are planned anew."""
+        self.options = options
+        self.faults = FaultPlan(options.faults, self.faults.kept())
+        self.changed = True
 
     # --- What is there ------------------------------------------------------------------------------------------------
 
@@ -169,7 +175,7 @@ class Software:
             if one.stays
         ]
         factory = {"BMC": self.options.version, "Host": self.options.host_version}
-        return Kept(factory, images, self.last_reset, self.faults.kept(), self.host_activated)
+        return Kept(factory, images, self.last_reset, self.faults.kept(), self.host_activated, self.reset_due)
 
     # --- What happens -------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from dataclasses import replace
 from typing import Any, Coroutine, Optional
 
 from vbmcd.background import Background
 from vbmcd.commands.bmc import Bmc
+from vbmcd.config import Instance
+from vbmcd.firmware.image import Purpose
 from vbmcd.firmware.record import RECORD, Kept
 from vbmcd.firmware.software import Software
 from vbmcd.machine.base import Busy
@@ -61,6 +64,11 @@ class Unit:
         self._follow(store=False)
         await self._store()
 
+    def renew(self) -> None:
+        """The instance has other options: they count from now on, and what is under way goes on."""
+        self._software.renew(self._bmc.instance.firmware)
+        self._follow()
+
     def stop(self) -> None:
         """Nothing happens by itself from now on. What is being stored is stored all the same."""
         for timer in (self._timer, self._resetting):
@@ -106,7 +114,6 @@ class Unit:
 
     def reset_soon(self) -> None:
         """Reset the BMC, once who asked for it can have got the answer: the next image runs afterwards."""
-        self._software.reset_due = False
         if self._resetting is None:
             seconds = self._bmc.instance.firmware.reboot_seconds
             self._resetting = self._loop.call_later(min(MOST_GOING, GOING * seconds), self._reset)
@@ -120,3 +127,21 @@ class Unit:
         self._background.start(self._store_soon())
         bmc.go_away(seconds * (1 - STARTING), seconds)
         log.info("the BMC resets", extra={"fields": {"instance": bmc.instance.name, "seconds": f"{seconds:g}"}})
+
+
+def firmware_version(bmc: Bmc) -> str:
+    """Of the BMC's own image that runs."""
+    image = bmc.part(Unit).look().running(Purpose.BMC)
+    return image.manifest.version if image else bmc.instance.firmware.version
+
+
+def renew(bmc: Bmc, wanted: Instance) -> bool:
+    """Have `bmc` be as `wanted`. False where more than options of its firmware differ, or it begins with another."""
+    before, after = bmc.instance.firmware, wanted.firmware
+    if before == after or replace(bmc.instance, firmware=after) != wanted:
+        return False
+    if (before.version, before.host_version) != (after.version, after.host_version):
+        return False
+    bmc.instance = wanted
+    bmc.part(Unit).renew()
+    return True

@@ -18,6 +18,7 @@ from vbmcd.commands import startup
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import BootOptions
 from vbmcd.config import Connection
+from vbmcd.firmware import unit as firmware_unit
 from vbmcd.machine.libvirt_link import LinkPool
 from vbmcd.machine.libvirt_machine import LibvirtMachine
 from vbmcd.rmcp.engine import Engine
@@ -82,6 +83,8 @@ class Worker:
             if number % SOME == 0:
                 # With thousands of them this takes longer than the supervisor waits for a heartbeat.
                 await asyncio.sleep(0)
+            if await self._goes_on(one):
+                continue
             self._drop(one.instance.name)
             sock = UdpSocket(await self._link.socket_of(one.token))
             bmc = self._make_bmc(one)
@@ -92,6 +95,20 @@ class Worker:
             self._collector.made()
         self._collector.tidy()
         await self._link.send({"type": "done", "number": message["number"]})
+
+    async def _goes_on(self, one: wire.Assignment) -> bool:
+        """Whether only other firmware options are wanted of a BMC that is served: its sessions and its update go on."""
+        name = one.instance.name
+        endpoint = self._endpoints.get(name)
+        if endpoint is None or bool(one.redfish) != (name in self._web_endpoints):
+            return False
+        if not firmware_unit.renew(endpoint.bmc, one.instance):
+            return False
+        for token in (one.token, one.redfish):
+            if token:
+                # The sockets that it has already.
+                (await self._link.socket_of(token)).close()
+        return True
 
     async def _web_server(self) -> WebServer:
         """Made for the first BMC that has Redfish: the HTTP library takes time and memory to load."""
