@@ -6,21 +6,27 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import http.server
+import json
 import os
 import subprocess
+import sys
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rig.daemon import free_ports
 from rig.firmware import image
-from rig.firmware_lab import FirmwareLab
+from rig.firmware_lab import FirmwareLab, LabBmc
 from rig.libvirtd import Libvirtd
 from rig.node import Node
+from rig.waiting import eventually
 
 CLIENTS = Path(__file__).resolve().parents[2] / ".cache/redfish/bin"
 USER, PASSWORD = "admin", "password"
@@ -116,6 +122,62 @@ def test_sushy_has_the_bmc_fetch_its_image(lab: FirmwareLab, server: str, tmp_pa
     # Immediate: the BMC resets when it is done, but not before the task can be read once more.
     lab.change(bmc, reboot_seconds=40)
     assert run(tmp_path, "-c", LOGIN + SIMPLE_UPDATE, *arguments) == "1.0.0 2.1.0\n"
+
+
+def community(bmc: LabBmc, module: str, command: str, category: str = "Update", **options: Any) -> dict[str, Any]:
+    """What a module of community.general returns. It has to succeed."""
+    import ansible
+
+    login = {"baseuri": f"{bmc.host}:{bmc.port}", "username": bmc.username, "password": bmc.password, "timeout": 20}
+    arguments = {**login, "category": category, "command": [command], **options}
+    if module == "redfish_info":
+        arguments["category"] = [category]
+    paths = [str(CLIENTS.parent / "collections"), str(Path(ansible.__file__).parents[1])]
+    done = subprocess.run(
+        [sys.executable, "-m", f"ansible_collections.community.general.plugins.modules.{module}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert not result.get("failed"), result
+    return result
+
+
+def test_community_general_pushes_a_form_and_resets_the_bmc(lab: FirmwareLab, tmp_path: Path) -> None:
+    (bmc,) = lab.add(activation_seconds=1.5)
+    (tmp_path / "image.tar").write_bytes(image("2.1.0", size=1 << 20))
+    given = {"update_image_file": str(tmp_path / "image.tar"), "update_targets": ["/redfish/v1/Managers/1"]}
+    begun = community(bmc, "redfish_command", "MultipartHTTPPushUpdate", **given, update_apply_time="OnReset")
+    handle = begun["return_values"]["update_status"]["handle"]
+
+    def status() -> str:
+        found = community(bmc, "redfish_info", "GetUpdateStatus", update_handle=handle)["redfish_facts"]
+        return str(found["update_status"]["status"])
+
+    seen = [status()]
+    eventually(lambda: seen.append(status()) or seen[-1] == "Completed", 20, "the monitor says so", interval=0.2)
+    assert seen[0] == "Running"
+    community(bmc, "redfish_command", "GracefulRestart", "Manager")
+    eventually(lambda: answers_with(bmc, "2.1.0"), 20, "the BMC is back")
+    inventory = community(bmc, "redfish_info", "GetFirmwareInventory")["redfish_facts"]["firmware"]["entries"]
+    assert {(one["Version"], one["Updateable"]) for one in inventory} == {("1.0.0", True), ("2.1.0", True)}
+
+
+def answers_with(bmc: LabBmc, version: str) -> bool:
+    with suppress(OSError, http.client.HTTPException), bmc.client() as client:
+        return bool(client.get("/redfish/v1/Managers/1").json["FirmwareVersion"] == version)
+    return False
+
+
+def test_community_general_has_the_bmc_fetch_its_image(lab: FirmwareLab, server: str) -> None:
+    (bmc,) = lab.add(dialect="openbmc-2023")
+    given = {"update_image_uri": f"{server}/image.tar", "update_protocol": "HTTP", "update_apply_time": "Immediate"}
+    begun = community(bmc, "redfish_command", "SimpleUpdate", **given)
+    assert begun["return_values"]["update_status"]["status"] == "Running"
+    eventually(lambda: answers_with(bmc, "2.1.0"), 20, "the image runs")
 
 
 def test_sushy_inserts_and_ejects_media_of_a_domain(
