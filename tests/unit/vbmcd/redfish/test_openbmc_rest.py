@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from rig.board import until
 from rig.firmware import image
 from rig.redfish_board import RedfishBoard
@@ -150,3 +152,21 @@ async def test_other_dialects_have_none_of_it() -> None:
     one = board(replace(OPTIONS, dialect=Dialect.OPENBMC_2025))
     for method, path in (("POST", "/login"), ("GET", f"{SOFTWARE}/enumerate"), ("POST", "/upload/image")):
         assert (await one.web(method, path, {})).status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["inventory/enumerate", "logging/entry/1", "software/1/2/3", "sensors", "state/a/b/c/d", ""]
+)
+async def test_objects_that_are_not_there_are_told_in_its_own_words(path: str) -> None:
+    one = board()
+    for method in ("GET", "PUT", "POST", "DELETE"):
+        answer = await one.web(method, f"/xyz/openbmc_project/{path}")
+        assert (answer.status, answer.json["status"], answer.json["message"]) == (404, "error", "404 Not Found")
+    one.headers = {}
+    answer = await one.get(f"/xyz/openbmc_project/{path}")
+    assert (answer.status, answer.json["data"]["description"]) == (401, "Login required")
+
+
+async def test_a_wrong_password_is_called_so() -> None:
+    answer = await board().web("POST", "/login", {"data": ["admin", "wrong"]})
+    assert (answer.status, answer.json["data"]["description"]) == (401, "Invalid username or password")

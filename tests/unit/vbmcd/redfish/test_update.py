@@ -335,6 +335,17 @@ async def test_a_task_fails_by_plan_and_then_does_not() -> None:
     one.bmc.stop()
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("Application/Octet-Stream", 202), ("application/octet-stream; x=y", 202), ("application/json", 415), ("", 415)],
+)
+async def test_a_raw_image_says_that_it_is_one(kind: str, status: int) -> None:
+    one = board()
+    answer = await one.web("POST", f"{UPDATE}/update", data=image(), headers={"Content-Type": kind})
+    assert answer.status == status
+    one.bmc.stop()
+
+
 async def test_a_slow_line_is_read_slowly() -> None:
     one = board(replace(QUICK, upload_rate=100_000))
     began = time.monotonic()

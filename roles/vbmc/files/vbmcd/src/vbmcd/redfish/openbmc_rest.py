@@ -25,12 +25,13 @@ from vbmcd.redfish.dispatch import read_json
 from vbmcd.redfish.exchange import Request, Response
 from vbmcd.redfish.messages import Failure, failure
 from vbmcd.redfish.roles import COMPONENTS, LOGIN, MANAGER
-from vbmcd.redfish.table import Chapter, Handler
+from vbmcd.redfish.table import REST, Chapter, Handler
 from vbmcd.redfish.upload import Cut, receive
 
 legacy = Chapter()
 
 XYZ = "/xyz/openbmc_project"
+LOG_IN = "/login"
 SOFTWARE = f"{XYZ}/software"
 STATE = f"{XYZ}/state"
 COOKIE = "SESSION"
@@ -45,6 +46,7 @@ _TRANSITIONS: Dict[Tuple[str, str], Tuple[str, Dict[str, Optional[Action]]]] = {
     ("chassis0", "RequestedPowerTransition"): ("Chassis", {"On": Action.ON, "Off": Action.OFF}),
 }
 """What can be asked of which object: the words, and what they do to the machine. None: the BMC is reset."""
+NOT_THERE = "org.freedesktop.DBus.Error.FileNotFound"
 _BAD = "Version already exists or failed to be extracted"
 
 
@@ -70,6 +72,8 @@ def _guarded(privilege: Optional[str]) -> Callable[[Handler], Handler]:
                     _log_in(request, bmc, privilege)
                 return await handler(request, bmc)
             except Failure as refused:
+                if refused.status == 401:
+                    return error(401, "Login required" if request.path != LOG_IN else "Invalid username or password")
                 return error(refused.status, refused.messages[0].to_json()["Message"])
             except Cut:
                 return Response(cut=True)
@@ -93,7 +97,7 @@ def _log_in(request: Request, bmc: Bmc, privilege: str) -> None:
         raise failure(403, "InsufficientPrivilege")
 
 
-@legacy.post("/login", privilege=None, streams=True, checks=False)
+@legacy.post(LOG_IN, privilege=None, streams=True, checks=False)
 @_guarded(None)
 async def log_in(request: Request, bmc: Bmc) -> Response:
     """{"data": [user, password]}, or username and password."""
@@ -162,6 +166,16 @@ def _image(request: Request, bmc: Bmc) -> Image:
     return image
 
 
+@legacy.get(f"{XYZ}/{REST}", privilege=None, checks=False)
+@legacy.put(f"{XYZ}/{REST}", privilege=None, checks=False)
+@legacy.post(f"{XYZ}/{REST}", privilege=None, checks=False)
+@legacy.delete(f"{XYZ}/{REST}", privilege=None, checks=False)
+@_guarded(LOGIN)
+async def find_nothing(request: Request, bmc: Bmc) -> Response:
+    """Objects of which this BMC has none: sensors, inventory, logs."""
+    return error(404, NOT_THERE)
+
+
 @legacy.get(f"{SOFTWARE}/enumerate", privilege=None, checks=False)
 @_guarded(LOGIN)
 async def enumerate_software(request: Request, bmc: Bmc) -> Response:
@@ -179,7 +193,7 @@ async def list_software(request: Request, bmc: Bmc) -> Response:
 @_guarded(LOGIN)
 async def get_software(request: Request, bmc: Bmc) -> Response:
     found = _objects(bmc).get(f"{SOFTWARE}/{request.ids['software']}")
-    return error(404, "org.freedesktop.DBus.Error.FileNotFound") if found is None else ok(found)
+    return error(404, NOT_THERE) if found is None else ok(found)
 
 
 @legacy.get(f"{SOFTWARE}/{{software}}/attr/{{attribute}}", privilege=None, checks=False)
@@ -283,7 +297,7 @@ async def enumerate_state(request: Request, bmc: Bmc) -> Response:
 @_guarded(LOGIN)
 async def get_state(request: Request, bmc: Bmc) -> Response:
     found = (await _states(bmc)).get(f"{STATE}/{request.ids['object']}")
-    return error(404, "org.freedesktop.DBus.Error.FileNotFound") if found is None else ok(found)
+    return error(404, NOT_THERE) if found is None else ok(found)
 
 
 @legacy.get(f"{STATE}/{{object}}/attr/{{attribute}}", privilege=None, checks=False)

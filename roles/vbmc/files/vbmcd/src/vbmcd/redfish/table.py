@@ -51,12 +51,16 @@ class Resource:
         return ", ".join(sorted(methods))
 
 
+REST = "**"
+
+
 class Chapter:
     """The resources of one file, registered by decorating their handlers."""
 
     def __init__(self) -> None:
         self.rows: List[Tuple[str, str, Row]] = []
-        """Pattern, method, row. A segment of a pattern that is {so} stands for any."""
+        """Pattern, method, row. A segment of a pattern that is {so} stands for any; a last one that is REST for
+        all that is below and not found."""
 
     def get(self, pattern: str, *, privilege: Optional[str] = LOGIN, checks: bool = True) -> Decorator:
         return self._add(pattern, "GET", privilege, checks=checks)
@@ -129,15 +133,17 @@ class Router:
         if not path.startswith("/") or len(segments) > MAX_SEGMENTS:
             return None
         node, ids = self._root, {}
+        rest: Optional[_Node] = None
         for raw in segments:
+            rest = node.fixed.get(REST, rest)
             segment = unquote(raw) if "%" in raw else raw
             following = node.fixed.get(segment)
             if following is None and node.any is not None and _is_id(segment):
                 following = node.any
                 ids[following.name] = segment
-            if following is None:
-                return None
-            node = following
+            node = following or _Node()
+        if node.resource is None:
+            node = node.fixed.get(REST, rest) or node
         return Found(node.resource, ids) if node.resource is not None else None
 
 

@@ -58,7 +58,7 @@ async def push(request: Request, bmc: Bmc) -> Response:
     ways = ways_of(bmc)
     if ways.push != PUSH:
         raise failure(404, "ResourceMissingAtURI", request.path)
-    kind = request.headers.get("content-type", "")
+    kind = request.headers.get("content-type", "").lower()
     if kind.startswith("multipart/") and ways.multipart == PUSH:
         return await _answer(request, bmc, _form)
     if kind.partition(";")[0].strip() != "application/octet-stream":
