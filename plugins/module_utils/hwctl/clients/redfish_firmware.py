@@ -97,7 +97,9 @@ class RedfishFirmware(FirmwareCalls):
         if text(service, "MultipartHttpPushUri"):
             return apply_time
         if text(service, "HttpPushUri"):
-            return IMMEDIATE  # whatever was asked: nothing in the request says when
+            # Whatever was asked: nothing in the request says when, but the service may (bmcweb until 2023).
+            options = at(service, "HttpPushUriOptions", "HttpPushUriApplyTime")
+            return ON_RESET if text(options, "ApplyTime") == APPLY_TIMES[ON_RESET] else IMMEDIATE
         raise Unsupported("the BMC's update service takes no upload")
 
     def upload(self, image: Image, apply_time: str, sent: Callable[[int], None]) -> Accepted:

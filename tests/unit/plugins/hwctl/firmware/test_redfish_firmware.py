@@ -144,6 +144,9 @@ def test_a_service_without_multipart_gets_the_image_alone_and_reboots(
     del service.resources[UPDATES]["MultipartHttpPushUri"]
     service.resources[UPDATES]["MaxImageSizeBytes"] = 1 << 30
     assert client.firmware().fits(image, ON_RESET) == IMMEDIATE
+    for said, applied in (("Immediate", IMMEDIATE), ("OnReset", ON_RESET)):
+        service.resources[UPDATES]["HttpPushUriOptions"] = {"HttpPushUriApplyTime": {"ApplyTime": said}}
+        assert client.firmware().fits(image, ON_RESET) == applied
     upload(client, image)
     (sent,) = [one for one in service.requests("POST") if one.path != SESSIONS]
     assert (sent.path, sent.body) == (f"{UPDATES}/update", bytes(image.content))
