@@ -33,7 +33,8 @@ options:
     default: active
   image:
     description:
-      - The image file, where the module runs. It is read once for all BMCs, and must not be changed meanwhile.
+      - The image file, where the module runs. It is copied once for all BMCs, to E(TMPDIR) or C(/tmp), and sent from
+        there.
       - Its version is that of the MANIFEST in it, a tar file as OpenBMC builds them.
     type: path
   host_image:

@@ -168,7 +168,7 @@ class FirmwareClient(Client, FirmwareCalls):
         sent(image.size)
         fault = bmc.fault(*UPLOAD_FAULTS)
         if fault == CUT:
-            raise Unreachable("the BMC broke off")
+            raise Unreachable("the BMC broke off at pa55word")
         if fault == REFUSED_503:
             raise InDoubt("503")
         id = bmc.land(image)

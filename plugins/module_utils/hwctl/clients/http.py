@@ -42,6 +42,9 @@ PIECE = 1 << 20
 """Bytes that are sent at a time, and for which a BMC has ANSWER_TIMEOUT."""
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of an answer that are read; a BMC's largest ones have a few hundred thousand."""
+DEPTH = 100
+"""Objects within objects of an answer that is read. Python 3.13 ends the process for thousands, in a small stack."""
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,21 @@ class Answer:
     def json(self) -> Dict[str, Any]:
         """Raises BadAnswer when the body is no JSON object."""
         try:
-            found = json.loads(self.body)
+            found = None if _too_deep(self.body) else json.loads(self.body)
         except ValueError:
             found = None
         if not isinstance(found, dict):
             raise BadAnswer(f"the BMC's answer (HTTP {self.status}) is no JSON object: is it the right port?")
         return found
+
+
+def _too_deep(body: bytes) -> bool:
+    depth = 0
+    for one in body.translate(None, NO_BRACKETS):
+        depth += 1 if one in b"[{" else -1
+        if depth > DEPTH:
+            return True
+    return False
 
 
 def refused(answer: Answer, uri: str, words: str) -> HwctlError:

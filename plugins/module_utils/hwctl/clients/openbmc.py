@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any, Callable, Dict, Mapping, Optional
 from urllib.parse import quote
 
@@ -217,8 +216,8 @@ def _refusal(answer: Answer, uri: str) -> HwctlError:
 def _words(answer: Answer) -> str:
     """``{"data": {"description": ...}, "message": "400 Bad Request", "status": "error"}``"""
     described: Optional[object] = None
-    with contextlib.suppress(ValueError, AttributeError):
-        found = json.loads(answer.body)
+    with contextlib.suppress(BadAnswer):
+        found = answer.json()
         data = found.get("data")
         described = data.get("description") if isinstance(data, dict) else data or found.get("message")
     return str(described) if described else ""

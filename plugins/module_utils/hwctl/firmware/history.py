@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from ..errors import BadRequest
 from .journal import SUFFIX, journal_path
@@ -50,8 +51,14 @@ def read_run(folder: str, run: str) -> RunState:
     path = journal_path(folder, run)
     if not os.path.exists(path):
         raise BadRequest(f"there is no run {run} in {folder}: its journal would be {path}")
-    state = RunState(run, alive=is_alive(path))
-    for record in records(path):
+    try:
+        return _read(RunState(run, alive=is_alive(path)), records(path))
+    except OSError as error:
+        raise BadRequest(f"the journal {path} can't be read: {error.strerror}") from None
+
+
+def _read(state: RunState, lines: Iterable[Record]) -> RunState:
+    for record in lines:
         state.last = record["time"]
         if "begin" in record:
             state.begun, state.ended = record, False
@@ -64,7 +71,7 @@ def read_run(folder: str, run: str) -> RunState:
 
 
 def records(path: str) -> Iterator[Record]:
-    """The journal's lines; one that a crash cut short is left out."""
+    """The journal's lines; one that a crash cut short is left out. Raises OSError."""
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
@@ -95,17 +102,21 @@ def hints(folder: str, keys: Collection[str]) -> Dict[str, List[Record]]:
     wanted = set(keys)
     found: Dict[str, List[Record]] = {}
     for path in _journals(folder):
-        if time.time() - os.stat(path).st_mtime > HINT_AGE:
-            continue
-        for record in records(path):
-            key = record.get("key")
-            if key not in wanted or "state" not in record:
-                continue
-            known = found.setdefault(key, [])
-            known.append(record)
-            if record["state"] in (DONE, SKIPPED):
-                known.clear()
+        with contextlib.suppress(OSError):  # somebody else's, or removed meanwhile
+            if time.time() - os.stat(path).st_mtime <= HINT_AGE:
+                _remember(records(path), wanted, found)
     return found
+
+
+def _remember(lines: Iterable[Record], wanted: Collection[str], found: Dict[str, List[Record]]) -> None:
+    for record in lines:
+        key = record.get("key")
+        if key not in wanted or "state" not in record:
+            continue
+        known = found.setdefault(key, [])
+        known.append(record)
+        if record["state"] in (DONE, SKIPPED):
+            known.clear()
 
 
 def latest(known: Collection[Mapping[str, Any]], name: str) -> Any:
@@ -115,8 +126,10 @@ def latest(known: Collection[Mapping[str, Any]], name: str) -> Any:
 
 def _journals(folder: str) -> List[str]:
     """By age, the latest last."""
-    try:
-        names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
-    except OSError:
-        return []
-    return sorted((os.path.join(folder, name) for name in names), key=lambda path: os.stat(path).st_mtime)
+    found = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.endswith(SUFFIX):
+                    found.append((entry.stat().st_mtime, entry.path))
+    return [path for _time, path in sorted(found)]

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A firmware image: opened once for all targets, mapped and not read, with what its MANIFEST says.
+"""A firmware image: copied once for all targets, mapped and not read, with what its MANIFEST says.
+
+The copy is a file without a name, gone with the process. Were the file itself mapped, to cut it short would end the
+process (SIGBUS), and to write to it would give each BMC something else.
 
 OpenBMC's images are tar files with a MANIFEST of lines ``key=value``: purpose, version, MachineName, ExtendedVersion,
 CompatibleName.
@@ -13,9 +16,11 @@ import contextlib
 import hashlib
 import mmap
 import os
+import stat
 import tarfile
+import tempfile
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import BinaryIO, Dict, Optional
 
 from ..errors import BadRequest
 
@@ -45,21 +50,16 @@ class Image:
     @classmethod
     def open(cls, path: str, version: Optional[str] = None, purpose: Optional[str] = None) -> Image:
         """`version` and `purpose` go before the MANIFEST's. Raises BadRequest."""
-        try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if not size:
-                    raise BadRequest(f"the image {path} is empty")
-                content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as error:
-            raise BadRequest(f"the image {path} can't be read: {getattr(error, 'strerror', None) or error}") from None
-        manifest = _manifest(path)
+        with _temporary() as copy:
+            sha256 = _copied(path, copy)
+            manifest = _manifest(copy)
+            content = memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
         version = version or manifest.get("version")
         if not version:
             raise BadRequest(
                 f"the image {path} has no MANIFEST that says its version: give the version that is to run (version)"
             )
-        return cls(path, version, purpose or _purpose(manifest), size, _sha256(content), manifest, content)
+        return cls(path, version, purpose or _purpose(manifest), len(content), sha256, manifest, content)
 
     @property
     def name(self) -> str:
@@ -74,10 +74,50 @@ class Image:
                 mapped.close()
 
 
-def _manifest(path: str) -> Dict[str, str]:
-    """Empty where the file is no tar file, or has no MANIFEST."""
+def _temporary() -> BinaryIO:
+    """Raises BadRequest."""
     try:
-        with tarfile.open(path, "r:*") as archive:
+        return tempfile.TemporaryFile()  # type: ignore[return-value]
+    except OSError as error:
+        raise BadRequest(f"there is no place for a copy of the image: {error.strerror}") from None
+
+
+def _copied(path: str, copy: BinaryIO) -> str:
+    """The SHA-256 of what was copied. Raises BadRequest, also where somebody writes to the file meanwhile."""
+    try:
+        # Without O_NONBLOCK, to open a named pipe takes until somebody writes to it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise BadRequest(f"the image {path} can't be read: it is no regular file")
+            digest = hashlib.sha256()
+            for piece in iter(lambda: file.read(PIECE), b""):
+                digest.update(piece)
+                _written(copy, piece)
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise BadRequest(f"the image {path} can't be read: {error.strerror}") from None
+    if not copy.tell():
+        raise BadRequest(f"the image {path} is empty")
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise BadRequest(f"the image {path} is being written: try again when it is whole")
+    copy.flush()
+    return digest.hexdigest()
+
+
+def _written(copy: BinaryIO, piece: bytes) -> None:
+    try:
+        copy.write(piece)
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise BadRequest(f"the image can't be copied to {folder}: {error.strerror}; TMPDIR names another one") from None
+
+
+def _manifest(copy: BinaryIO) -> Dict[str, str]:
+    """Empty where the file is no tar file, or has no MANIFEST."""
+    copy.seek(0)
+    try:
+        with tarfile.open(fileobj=copy, mode="r:*") as archive:
             for member in archive:
                 if os.path.basename(member.name) == "MANIFEST" and member.isfile():
                     file = archive.extractfile(member)
@@ -96,10 +136,3 @@ def _purpose(manifest: Dict[str, str]) -> str:
     """From ``xyz.openbmc_project.Software.Version.VersionPurpose.BMC``; an image that does not say is the BMC's."""
     last = manifest.get("purpose", "BMC").rpartition(".")[2].lower()
     return {"bmc": BMC, "system": BMC, "host": HOST}.get(last, OTHER)
-
-
-def _sha256(content: memoryview) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, len(content), PIECE):
-        digest.update(content[start : start + PIECE])
-    return digest.hexdigest()

@@ -20,7 +20,7 @@ import threading
 import time
 from typing import Any, Dict, List, Optional
 
-from ..errors import BadRequest, Locked
+from ..errors import BadRequest, HwctlError, Locked
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 SUFFIX = ".jsonl"
@@ -65,12 +65,19 @@ class Journal:
         self.run = run
         self.path = journal_path(prepared(folder), run)
         try:
-            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise BadRequest(f"the journal {self.path} can't be written: {error.strerror}") from None
-        if not _locked(self._file):
+        try:
+            if not _locked(self._file):
+                raise Locked(f"the run {run} is under way: follow it with firmware_info, or give another run_id")
+            _end_line(self._file)
+        except OSError as error:
             os.close(self._file)
-            raise Locked(f"the run {run} is under way: follow it with firmware_info, or give another run_id")
+            raise BadRequest(f"the journal {self.path} can't be used: {error.strerror}") from None
+        except HwctlError:
+            os.close(self._file)
+            raise
         self._room = threading.Condition()
         self._waiting: List[bytes] = []
         self._given = 0
@@ -122,11 +129,18 @@ def _locked(file: int) -> bool:
     for _attempt in range(LOCK_ATTEMPTS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             time.sleep(LOCK_PAUSE)
         else:
             return True
     return False
+
+
+def _end_line(file: int) -> None:
+    """A run of that name may have been killed, or found the disk full, in the midst of a line."""
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        _append(file, b"\n")
 
 
 def _append(file: int, data: bytes) -> None:

@@ -33,8 +33,10 @@ class TargetLocks:
         """Raises Locked."""
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
-        except OSError:
+        except (BlockingIOError, PermissionError):
             raise Locked("another run on this host works on this BMC: wait until it has ended") from None
+        except OSError as error:
+            raise BadRequest(f"the BMC can't be locked: {error.strerror}; put journal_dir on a local disk") from None
 
     def free(self, key: str) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _place(key))

@@ -12,6 +12,7 @@ from typing import Any, Dict, Generator, List, Mapping, Optional
 from ..clients.firmware import Inventory
 from ..deadline import Deadline
 from ..errors import Cancelled
+from ..masking import masked
 from ..outcome import FAILED as OUTCOME_FAILED
 from ..outcome import Outcome
 from ..target import Target
@@ -93,7 +94,10 @@ class Subject:
 
     def note(self, **details: Any) -> None:
         if self.run.journal is not None:
-            self.run.journal.note(target=self.target.name, key=self.key, **details)
+            shown = {
+                name: masked(one, self.target.secrets) if isinstance(one, str) else one for name, one in details.items()
+            }
+            self.run.journal.note(target=self.target.name, key=self.key, **shown)
 
     def hint(self, name: str) -> Any:
         """What a run that broke off wrote down last under that name, if it wanted the same."""

@@ -258,3 +258,10 @@ def test_another_certificate_than_the_pinned_one_gets_no_password(tmp_path: Path
 def test_a_fingerprint_that_is_none_is_refused(service: RedfishService) -> None:
     with pytest.raises(BadRequest, match="openssl x509"):
         connect(service, fingerprint="ab:cd")
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 5000, b"{" * 8_000_000])
+def test_an_answer_of_endless_depth_ends_this_node_and_not_the_program(service: RedfishService, body: bytes) -> None:
+    service.answers["GET", SYSTEM] = (200, {}, body)
+    with connect(service) as client, pytest.raises(BadAnswer, match="is no JSON object"):
+        client.power()

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
+import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware import image as image_module
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.image import Image
 from rig.firmware import image_file
 
@@ -53,3 +57,38 @@ def test_an_image_of_any_format_will_do_where_its_version_is_given(tmp_path: Pat
     path.write_bytes(b"MZ" * 100)
     image = Image.open(str(path), version="7.00")
     assert (image.version, image.purpose, image.size) == ("7.00", "bmc", 200)
+
+
+def test_what_is_sent_is_what_was_read_whatever_becomes_of_the_file(tmp_path: Path) -> None:
+    path = image_file(tmp_path / "image.tar", "2.0", size=1 << 20)
+    wanted = path.read_bytes()
+    image = Image.open(str(path))
+    os.truncate(path, 0)  # a mapping of the file itself would end the process now
+    assert bytes(image.content) == wanted
+    image.close()
+
+
+def test_a_file_that_is_written_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = image_file(tmp_path / "image.tar", "2.0")
+
+    def written(copy: BinaryIO, piece: bytes) -> None:
+        copy.write(piece)
+        os.utime(path, (1, 1))
+
+    monkeypatch.setattr(image_module, "_written", written)
+    with pytest.raises(BadRequest, match="is being written: try again"):
+        Image.open(str(path))
+
+
+def test_a_full_disk_for_the_copy_is_told_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = image_file(tmp_path / "image.tar", "2.0")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: open("/dev/full", "r+b", buffering=0))  # noqa: SIM115
+    with pytest.raises(BadRequest, match="can't be copied to .*No space left.*TMPDIR"):
+        Image.open(str(path))
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(BadRequest, match="can't be read: (it is no regular file|Is a directory)"):
+            Image.open(str(path))

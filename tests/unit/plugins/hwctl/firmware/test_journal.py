@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest, Locked
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.history import hints, latest_run, read_run
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import Journal
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.locks import TargetLocks
 
 
 def test_a_run_is_followed_while_it_runs_and_afterwards(tmp_path: Path) -> None:
@@ -112,3 +115,32 @@ def test_a_disk_that_is_full_ends_the_run_and_not_the_record(tmp_path: Path, mon
     with pytest.raises(BadRequest, match="No space left"):
         journal.write(target="a", key="a:1", state="UPLOAD")
     journal.close()
+
+
+def test_a_run_of_a_name_whose_last_line_was_cut_short_begins_on_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "r1.jsonl").write_bytes(b'{"time":"2026","beg\xff\x00')
+    journal = Journal(str(tmp_path), "r1")
+    journal.write(begin=3)
+    journal.close()
+    assert read_run(str(tmp_path), "r1").begun["begin"] == 3
+
+
+def test_a_journal_that_can_not_be_read_is_no_hint_and_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "theirs.jsonl").mkdir()  # to be root hides what a mode forbids
+    assert hints(str(tmp_path), ["a:443"]) == {}
+    with pytest.raises(BadRequest, match="can't be read: Is a directory"):
+        read_run(str(tmp_path), "theirs")
+
+
+def test_a_place_without_locks_is_not_taken_for_a_run_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*given: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(BadRequest, match="r1.jsonl can't be used: No locks available"):
+        Journal(str(tmp_path), "r1")
+    monkeypatch.setattr(fcntl, "lockf", none)
+    with pytest.raises(BadRequest, match="No locks available; put journal_dir on a local disk"):
+        TargetLocks(str(tmp_path)).take("a:443")

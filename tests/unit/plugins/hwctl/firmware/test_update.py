@@ -24,6 +24,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.firmwa
 )
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.image import Image
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import Journal
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.locks import TargetLocks
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.request import FirmwareRequest, Timings
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.states import ABSENT, ACTIVE, PRESENT, Want
@@ -157,7 +158,7 @@ def test_a_bmc_that_never_takes_the_image_is_asked_three_times(update: Updates) 
     bmc.faults = [rig.CUT] * 5
     (outcome,) = update("a")
     assert outcome.failure is not None
-    assert (outcome.failure.kind, outcome.failure.message) == ("unreachable", "the BMC broke off")
+    assert (outcome.failure.kind, outcome.failure.message) == ("unreachable", "the BMC broke off at ********")
     assert (bmc.uploads, bmc.landed, bmc.boots) == (3, 0, 1)
 
 
@@ -313,12 +314,24 @@ def test_a_run_that_is_called_off_accounts_for_all(update: Updates) -> None:
 
 
 def test_no_journal_shows_a_password_and_nobody_else_reads_it(update: Updates) -> None:
-    update.fleet.bmc("a").faults = [rig.EXCEPTION]
+    update.fleet.bmc("a").faults = [rig.CUT, rig.EXCEPTION]
     update("a")
     (path,) = update.folder.glob("*.jsonl")
     assert "pa55word" not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
     assert update.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_disk_that_is_full_in_the_end_takes_nobodys_outcome(update: Updates, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Journal.write
+
+    def full(journal: Journal, **record: Any) -> None:
+        if "end" in record:
+            raise BadRequest("No space left on device")
+        write(journal, **record)
+
+    monkeypatch.setattr(Journal, "write", full)
+    assert [one.status for one in update("a")] == ["changed"]
 
 
 @dataclass
