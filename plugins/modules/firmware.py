@@ -88,7 +88,7 @@ options:
     default: 0
   max_fail_percentage:
     description:
-      - When more of the BMCs than this have failed, no other one is begun.
+      - When more of the BMCs than this have failed, no other one is sent an image or rebooted; they are skipped.
     type: float
     default: 100
   polls:
@@ -96,9 +96,16 @@ options:
       - How many BMCs are asked at one time how far they are. Those that wait hold up no uploads.
     type: int
     default: 100
+  lock_timeout:
+    description:
+      - Seconds to wait for a BMC that another run on this host works on, such as one whose C(ansible-playbook) was
+        killed. After that the BMC fails with RV(results[].kind=locked).
+    type: float
+    default: 600
   run_id:
     description:
-      - What the run is called in its journal, and for M(baremetal.lab.firmware_info) to follow.
+      - What the run is called in its journal, and for M(baremetal.lab.firmware_info) to follow. Give each run another
+        one, since to wait for one that has ended is no wait.
       - By default the time and some random digits.
     type: str
   journal_dir:
@@ -296,6 +303,7 @@ ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     "canary": {"type": "int", "default": 0},
     "max_fail_percentage": {"type": "float", "default": 100},
     "polls": {"type": "int", "default": 100},
+    "lock_timeout": {"type": "float", "default": 600},
     "run_id": {"type": "str"},
     "journal_dir": {"type": "path"},
     "activation_timeout": {"type": "float", "default": 1200},
@@ -313,7 +321,8 @@ def wants(params: Dict[str, Any]) -> Tuple[Want, ...]:
     state, version = params["state"], params["version"]
     if state == "absent" or not (params["image"] or params["host_image"]):
         if params["image"] or params["host_image"]:
-            images = [Image.open(path) for path in (params["image"], params["host_image"]) if path]
+            given = ((params["image"], version, None), (params["host_image"], None, HOST))
+            images = [Image.open(path, named, purpose) for path, named, purpose in given if path]
             return tuple(Want(state, image.version, image.purpose) for image in images)
         return (Want(state, version, params["purpose"]),)
     found = []
@@ -347,6 +356,7 @@ def request(params: Dict[str, Any], check: bool) -> FirmwareRequest:
         canary=params["canary"],
         max_fail_percentage=params["max_fail_percentage"],
         polls=params["polls"],
+        lock_timeout=params["lock_timeout"],
         run_id=params["run_id"],
         folder=params["journal_dir"] or "",
         timings=timings,

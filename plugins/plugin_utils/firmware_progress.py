@@ -29,6 +29,8 @@ class Progress:
         self._clock = clock
         self._begun = clock()
         self._states: dict[str, str] = {}
+        self._waiting: set[str] = set()
+        """BMCs that another run works on."""
         self._count = 0
         self._bytes = 0
         self._sent = 0
@@ -47,6 +49,9 @@ class Progress:
             self._measure(int(record["sent"]))
         elif "target" in record and "state" in record:
             self._states[str(record["target"])] = str(record["state"])
+            self._waiting.discard(str(record["target"]))
+        elif record.get("waits"):
+            self._waiting.add(str(record["target"]))
 
     def line(self) -> str:
         """Such as: [######      ] 412/1000 done, 3 failed, 80 upload, 44 reboot, 118 MiB/s, about 2:10 left."""
@@ -58,6 +63,8 @@ class Progress:
         parts = [f"[{'#' * filled}{' ' * (BAR - filled)}] {ended - failed - skipped}/{self._count} done"]
         parts += [f"{count} {word}" for count, word in ((failed, "failed"), (skipped, "skipped")) if count]
         parts += [f"{counts[phase]} {phase}" for phase in dict.fromkeys(PHASES.values()) if counts[phase]]
+        if self._waiting:
+            parts.append(f"{len(self._waiting)} wait for another run")
         if counts["upload"] and self._rate >= MEBIBYTE / 10:
             parts.append(f"{self._rate / MEBIBYTE:.1f} MiB/s")
         left = self._left(ended)

@@ -11,6 +11,7 @@ import pty
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_page import page
 from rig.browser import Browser
 from rig.firmware import image_file
 from rig.firmware_lab import FirmwareLab
+from rig.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TEMPLATES = CHECKOUT / "playbooks/templates/firmware"
@@ -63,6 +65,12 @@ class Playbook:
             "XDG_STATE_HOME": str(folder / "state"),
             "LC_ALL": "C.UTF-8",
         }
+
+    def sent(self) -> Counter[str]:
+        """How many uploads of each BMC the journals tell of."""
+        lines = [line for path in self.folder.glob("state/**/*.jsonl") for line in path.read_text().splitlines()]
+        found = [json.loads(line) for line in lines if line.endswith("}")]
+        return Counter(one["target"] for one in found if one.get("state") == "UPLOAD")
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +125,17 @@ def test_a_terminal_has_one_line_that_is_written_anew(playbook: Playbook) -> Non
     assert len(shown) > 1, said
     assert shown[-1][0] == b"[########################] 2/3 done, 1 failed"
     assert [end != b"" for line, end in shown] == [False] * (len(shown) - 1) + [True]
+
+
+def test_ansible_playbook_is_killed_and_run_again_while_its_module_lives_on(playbook: Playbook) -> None:
+    first = subprocess.Popen(playbook.command, env=playbook.environment, stdout=subprocess.DEVNULL)
+    eventually(lambda: set(playbook.names) <= playbook.sent().keys(), 30, "all images are on their way")
+    first.kill()
+    first.wait()
+    again = subprocess.run(playbook.command, env=playbook.environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    # The third BMC refuses its first image, and the second run gives it another one.
+    assert playbook.sent() == dict(zip(playbook.names, (1, 1, 2), strict=True))
 
 
 def records(count: int) -> list[dict[str, Any]]:

@@ -33,7 +33,12 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.firmwa
     Stored,
 )
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import InDoubt, Refused, Unreachable
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
+    AlreadyThere,
+    InDoubt,
+    Refused,
+    Unreachable,
+)
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.image import Image
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
 
@@ -50,6 +55,10 @@ OLD_VERSION = "old-version"
 """It comes back with the version that it had."""
 LOST_RESET = "lost-reset"
 """The request to reboot is answered, and nothing happens."""
+REFUSES = "refuses"
+"""The upload is refused."""
+VANISHES = "vanishes"
+"""The image is gone once its task is completed."""
 UPLOAD_FAULTS = (LANDS_UNHEARD, REFUSED_503, CUT, FORGETS_TASK)
 
 
@@ -73,6 +82,10 @@ class FirmwareBmc:
     powers: list[str] = field(default_factory=list)
     immediate: bool = False
     """It knows no other apply time."""
+    one_of_a_version: bool = False
+    """It takes no second image of a version."""
+    lists: bool = True
+    """Its images can be listed; what runs can always be."""
     deleted: list[str] = field(default_factory=list)
     most_steps: Callable[[str], None] | None = None
     """Told of every call."""
@@ -155,7 +168,7 @@ class FirmwareClient(Client, FirmwareCalls):
         bmc = self._bmc
         bmc.called("inventory")
         images = tuple(replace(one, running=one.id == bmc.runs) for one in bmc.images.values())
-        return Inventory(images, (("bmc", bmc.version),), str(bmc.boots))
+        return Inventory(images if bmc.lists else (), (("bmc", bmc.version),), str(bmc.boots))
 
     def fits(self, image: Image, apply_time: str) -> str:
         self._bmc.called("fits")
@@ -166,6 +179,10 @@ class FirmwareClient(Client, FirmwareCalls):
         bmc.called("upload")
         bmc.uploads += 1
         sent(image.size)
+        if bmc.fault(REFUSES):
+            raise Refused("no")
+        if bmc.one_of_a_version and any(one.version == image.version for one in bmc.images.values()):
+            raise AlreadyThere("There is one.")
         fault = bmc.fault(*UPLOAD_FAULTS)
         if fault == CUT:
             raise Unreachable("the BMC broke off at pa55word")
@@ -179,6 +196,8 @@ class FirmwareClient(Client, FirmwareCalls):
     def progress(self, accepted: Accepted) -> Progress:
         self._bmc.called("progress")
         image = self._bmc.images.get(accepted.monitor)
+        if image is not None and image.state == WRITTEN and self._bmc.fault(VANISHES):
+            del self._bmc.images[image.id]
         if image is None:
             return Progress(GONE)
         return Progress({UPDATING: RUNNING, WRITTEN: COMPLETED, UNUSABLE: FAILED}[image.state], 50, "InternalError")

@@ -112,6 +112,16 @@ class Locked(HwctlError):
     kind = "locked"
 
 
+class AlreadyThere(InDoubt):
+    """The BMC has an image of the version that it was sent, and takes no second one."""
+
+
+class CalledOff(HwctlError):
+    """Too many others failed: this node is left as it is. It is skipped, and has not failed."""
+
+    kind = "skipped"
+
+
 class ActivationFailed(HwctlError):
     """The BMC took an image, and then could not make it one that boots."""
 

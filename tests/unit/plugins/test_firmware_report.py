@@ -92,6 +92,15 @@ def test_the_rate_is_that_of_the_uploads_under_way() -> None:
     assert progress.line().endswith("1 upload, 10.0 MiB/s")
 
 
+def test_bmcs_that_another_run_works_on_are_told_until_it_is_their_turn() -> None:
+    progress = Progress(lambda: 0.0)
+    progress.feed(at(0, begin=2, targets=["a", "b"]))
+    for name in "ab":
+        progress.feed(at(0, target=name, key=name, waits=True))
+    progress.feed(step(5, "a", "INSPECT"))
+    assert progress.line().endswith("0/2 done, 1 look, 1 wait for another run")
+
+
 def test_a_journal_is_followed_from_where_it_grows(tmp_path: Path) -> None:
     old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
     old.write_text(json.dumps(at(0, begin=9)) + "\n")

@@ -13,7 +13,7 @@ import json
 from functools import lru_cache
 from typing import Any, Callable, Dict, List, Tuple
 
-from ..errors import BadAnswer, BadRequest, Busy, HwctlError, InDoubt, Refused, Unsupported
+from ..errors import AlreadyThere, BadAnswer, BadRequest, Busy, HwctlError, InDoubt, Refused, Unsupported
 from ..firmware.image import BMC, HOST, OTHER, Image
 from .firmware import (
     COMPLETED,
@@ -243,7 +243,7 @@ def _upload_refusal(answer: Answer, uri: str) -> HwctlError:
     """A BMC that is busy or broke down may have taken the image nevertheless, and one in conflict has it already."""
     error = refusal(answer, uri)
     if answer.status in (409, 429) or (answer.status >= 500 and answer.status != 507):
-        doubt = InDoubt(str(error))
+        doubt = AlreadyThere(str(error)) if "ResourceAlreadyExists" in message_ids(answer) else InDoubt(str(error))
         doubt.retry_after = error.retry_after
         return doubt
     return error

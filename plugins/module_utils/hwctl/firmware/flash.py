@@ -9,7 +9,7 @@ from typing import Generator, Optional, Union
 
 from ..clients.firmware import COMPLETED, FAILED, GONE, IMMEDIATE, UNUSABLE, UPDATING, WRITTEN, Accepted, Stored
 from ..deadline import Deadline
-from ..errors import ActivationFailed, HwctlError, InDoubt, Refused, TimedOut, Unreachable, Unsupported
+from ..errors import ActivationFailed, AlreadyThere, HwctlError, InDoubt, Refused, TimedOut, Unreachable, Unsupported
 from .pools import UPLOAD_SLOT, Pause, UploadSlot
 from .request import NEVER
 from .states import ACCEPTED, ACTIVATE, ACTIVE, ATTACH, FLASHED, NOOP, SWITCH, UPLOAD, Decision, Want, decide
@@ -88,6 +88,7 @@ class Flash:
     def _activated(self, stored: Stored) -> Waiting:
         """For BMCs that write an image only when they are told to. Raises ActivationFailed."""
         subject = self._subject
+        subject.run.go_on()
         subject.at(ACTIVATE, image=stored.id)
         self.changed = True
         subject.session.calls().activate(stored)
@@ -121,11 +122,16 @@ class Flash:
         if before is not None:
             yield from subject.pause(max(before.retry_after, self._timings.poll))
         yield UPLOAD_SLOT
+        subject.run.go_on()
         self.uploads += 1
         subject.at(UPLOAD, attempt=self.uploads, apply_time=applied)
         self.changed = True
         try:
             accepted = subject.session.calls().upload(image, applied, subject.run.sent)
+        except AlreadyThere as error:
+            if self._want.old:
+                raise Refused(f"{error} Remove that image first; if it runs, have another version run") from None
+            return error
         except Unreachable as error:  # InDoubt among them
             subject.note(doubt=str(error))
             subject.session.leave()

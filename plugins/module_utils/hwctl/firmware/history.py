@@ -70,10 +70,12 @@ def _read(state: RunState, lines: Iterable[Record]) -> RunState:
     return state
 
 
-def records(path: str) -> Iterator[Record]:
+def records(path: str, containing: str = "") -> Iterator[Record]:
     """The journal's lines; one that a crash cut short is left out. Raises OSError."""
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
+            if containing not in line:
+                continue
             try:
                 record = json.loads(line)
             except ValueError:
@@ -104,14 +106,16 @@ def hints(folder: str, keys: Collection[str]) -> Dict[str, List[Record]]:
     for path in _journals(folder):
         with contextlib.suppress(OSError):  # somebody else's, or removed meanwhile
             if time.time() - os.stat(path).st_mtime <= HINT_AGE:
-                _remember(records(path), wanted, found)
+                # For one target, which many may ask for in turn, few of the lines are worth parsing.
+                one = json.dumps(next(iter(wanted))) if len(wanted) == 1 else ""
+                _remember(records(path, one), wanted, found)
     return found
 
 
 def _remember(lines: Iterable[Record], wanted: Collection[str], found: Dict[str, List[Record]]) -> None:
     for record in lines:
         key = record.get("key")
-        if key not in wanted or "state" not in record:
+        if not isinstance(key, str) or key not in wanted or "state" not in record:
             continue
         known = found.setdefault(key, [])
         known.append(record)

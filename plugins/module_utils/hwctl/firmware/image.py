@@ -77,7 +77,7 @@ class Image:
 def _temporary() -> BinaryIO:
     """Raises BadRequest."""
     try:
-        return tempfile.TemporaryFile()  # type: ignore[return-value]
+        return tempfile.TemporaryFile()
     except OSError as error:
         raise BadRequest(f"there is no place for a copy of the image: {error.strerror}") from None
 

@@ -9,12 +9,13 @@ import time
 from dataclasses import replace
 from typing import Any, Dict, Generator, List, Optional, Tuple, Union
 
-from ..clients.firmware import Inventory
-from ..errors import Cancelled, HwctlError, Locked, NotReached, Refused, TimedOut
+from ..clients.firmware import Inventory, Stored
+from ..errors import CalledOff, Cancelled, HwctlError, Locked, NotReached, Refused, TimedOut
 from ..executor import failed
 from ..outcome import CHANGED, OK, Outcome
 from ..outcome import SKIPPED as OUTCOME_SKIPPED
 from .flash import Flash
+from .history import hints
 from .image import HOST
 from .locks import TargetLocks
 from .pools import Life, Pause, Steps, UploadSlot
@@ -28,6 +29,7 @@ from .states import (
     FAILED,
     INSPECT,
     NOOP,
+    PRESENT,
     RESET,
     SKIPPED,
     SWITCH,
@@ -41,6 +43,8 @@ from .states import (
 from .subject import Subject
 
 REBOOTING = (SWITCH, RESET, WAIT, VERIFY)
+LOCK_POLL = 2.0
+"""Seconds between two looks at a lock, at most."""
 
 Way = Generator[Union[Pause, UploadSlot], None, Outcome]
 
@@ -60,34 +64,57 @@ class Update(Life):
         subject, locked = self._subject, False
         try:
             if self._locks is not None:
-                self._locks.take(subject.key)
+                yield from self._locked(self._locks)
                 locked = True
             outcome = yield from self._way()
+        except CalledOff as reason:
+            outcome = Outcome(subject.target.name, OUTCOME_SKIPPED, data={"msg": str(reason)})
         except HwctlError as error:
             outcome = failed(subject.target, subject.step, error)
         except Exception as error:  # whatever a client lets through is this target's outcome, and no other's
             outcome = failed(subject.target, subject.step, HwctlError(f"{type(error).__name__}: {error}"))
         subject.session.leave()
         outcome = self._told(outcome)
+        subject.run.ended(outcome)
         if locked and self._locks is not None:
             self._locks.free(subject.key)
         return outcome
+
+    def _locked(self, locks: TargetLocks) -> Generator[Pause, None, None]:
+        """Hold the BMC's lock: a run whose controller was killed may well live on and end. Raises Locked."""
+        subject = self._subject
+        patience, waited = subject.deadline.at_most(self._request.lock_timeout), False
+        while True:
+            try:
+                locks.take(subject.key)
+                break
+            except Locked:
+                if patience.passed:
+                    raise
+            if not waited:
+                waited = True
+                subject.note(waits=True)
+            yield from subject.pause(min(subject.timings.poll, LOCK_POLL))
+        if waited:
+            subject.learn(hints(locks.folder, [subject.key]).get(subject.key, []))
 
     def abandoned(self) -> Outcome:
         error: HwctlError = TimedOut(f"no end of: {self._subject.step}")
         if self._subject.run.cancelled.is_set():
             error = Cancelled(f"called off in {self._subject.step}")
-        return failed(self._subject.target, self._subject.step, error)
+        outcome = failed(self._subject.target, self._subject.step, error)
+        self._subject.run.ended(outcome)
+        return outcome
 
     def _told(self, outcome: Outcome) -> Outcome:
-        """The outcome, once it is in the journal. Where another run has the target, that one's journal tells of it."""
+        """The outcome, once it is in the journal."""
         failure = outcome.failure
-        if failure is not None and failure.kind == Locked.kind:
-            return outcome
         end = FAILED if failure is not None else SKIPPED if outcome.status == OUTCOME_SKIPPED else DONE
         details: Dict[str, Any] = {"status": outcome.status}
         if failure is not None:
             details.update(failed_in=failure.step, kind=failure.kind, msg=failure.message)
+        if failure is not None and failure.kind == Locked.kind:
+            details["key"] = None  # the run that has the target tells the next one of it
         try:
             self._subject.at(end, **details)
         except HwctlError as error:
@@ -112,8 +139,7 @@ class Update(Life):
             return self._settled(found, found, changed=False)
         if request.check:
             return self._foreseen(found, decisions)
-        if subject.run.closed:
-            return Outcome(subject.target.name, OUTCOME_SKIPPED, data={"msg": subject.run.closed})
+        subject.run.go_on()
         subject.at(
             INSPECT,
             wanted=request.labels,
@@ -143,7 +169,7 @@ class Update(Life):
             return want
         known = self._subject.hint("old")
         old = [one.id for one in fitting_images(want, found)] if known is None else known
-        return replace(want, old=frozenset(old))
+        return replace(want, old=frozenset(old), forced=True)
 
     def _brought(self, before: Inventory, wants: List[Want]) -> Way:
         """The images into flash, and where they are to run, a reboot and a look at what does."""
@@ -157,7 +183,7 @@ class Update(Life):
             if request.state == ACTIVE and request.reboot != NEVER:
                 found, pending = yield from self._started(flashes, wants)
             else:
-                found = yield from self._subject.inventory()
+                found = yield from self._there(wants) if request.state == PRESENT else self._subject.inventory()
                 pending = request.state == ACTIVE and not all(flash.running for flash in flashes)
                 yield from self._chosen(flashes)
         finally:
@@ -167,14 +193,29 @@ class Update(Life):
         sent = sum(flash.uploads for flash in flashes)
         return self._settled(before, found, changed, pending=pending, uploads=sent)
 
+    def _there(self, wants: List[Want]) -> Generator[Pause, None, Inventory]:
+        """The images seen in flash, which may take a moment. Raises NotReached."""
+        subject = self._subject
+        patience = subject.deadline.at_most(subject.timings.doubt)
+        while True:
+            found = yield from subject.inventory()
+            missing = [want.label for want in wants if decide(want, found).step not in (NOOP, SWITCH)]
+            if not missing:
+                return found
+            if patience.passed:
+                raise NotReached(f"the BMC took the image and does not have it: {', '.join(missing)}")
+            yield from subject.pause()
+
     def _started(self, flashes: List[Flash], wants: List[Want]) -> Generator[Pause, None, Tuple[Inventory, bool]]:
         """Have what is in flash run, and read it back. Whether the host's image still waits for its machine's start."""
         request, reboot = self._request, self._reboot
         if all(flash.running for flash in flashes) and request.reboot != ALWAYS:
             return (yield from reboot.verified(wants)), False
+        by_itself = any(flash.reboots_itself for flash in flashes) and request.reboot != ALWAYS
+        if not by_itself:
+            self._subject.run.go_on()
         if request.host_power == CYCLE:
             yield from reboot.machine_off()
-        by_itself = any(flash.reboots_itself for flash in flashes) and request.reboot != ALWAYS
         if not by_itself:
             switches = [flash.stored for flash in flashes if flash.stored is not None and not flash.running]
             yield from reboot.asked(switches)
@@ -203,25 +244,28 @@ class Update(Life):
     def _removed(self, found: Inventory) -> Way:
         """Images of the version deleted, and seen to be gone. The running one is refused."""
         subject = self._subject
-        (want,) = self._request.wants
-        there = fitting_images(want, found)
-        if any(one.running for one in there):
-            raise Refused(f"{want.version} runs: have another version run before it is removed")
-        if not there or self._request.check or subject.run.closed:
-            if there and subject.run.closed:
-                return Outcome(subject.target.name, OUTCOME_SKIPPED, data={"msg": subject.run.closed})
+        there = self._unwanted(found)
+        running = next((one for one in there if one.running), None)
+        if running is not None:
+            raise Refused(f"{running.label} runs: have another version run before it is removed")
+        if not there or self._request.check:
             return self._listed(found, [one for one in found.images if one not in there])
+        subject.run.go_on()
         subject.at(DELETE, images=[one.id for one in there])
         for one in there:
             subject.session.calls().delete(one)
         patience = subject.deadline.at_most(subject.timings.doubt)
         while True:
             now = yield from subject.inventory()
-            if not fitting_images(want, now):
+            left = self._unwanted(now)
+            if not left:
                 return self._listed(found, now.images)
             if patience.passed:
-                raise NotReached(f"the BMC took the request and still has {want.version}")
+                raise NotReached(f"the BMC took the request and still has {left[0].label}")
             yield from subject.pause()
+
+    def _unwanted(self, found: Inventory) -> List[Stored]:
+        return [one for want in self._request.wants for one in fitting_images(want, found)]
 
     # --- Outcomes ----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class TargetLocks:
 
     def __init__(self, folder: str) -> None:
         """Raises BadRequest."""
+        self.folder = folder
         path = os.path.join(prepared(folder), FILE)
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -10,6 +10,7 @@ from typing import List, Optional, Tuple
 
 from ..clients.firmware import IMMEDIATE, ON_RESET
 from ..errors import BadRequest
+from .image import OTHER
 from .states import ABSENT, ACTIVE, PRESENT, Want
 
 AUTO, NEVER, ALWAYS = "auto", "never", "always"
@@ -55,6 +56,8 @@ class FirmwareRequest:
     """When more targets have failed, no other one is begun."""
     polls: int = 100
     """Short requests at one time; uploads at one time are the limits' fan-out."""
+    lock_timeout: float = 0.0
+    """Seconds for which a BMC is waited for that another run works on."""
     run_id: Optional[str] = None
     folder: str = ""
     """Where the journal and the locks are."""
@@ -71,6 +74,11 @@ class FirmwareRequest:
             raise BadRequest(f"there is no state {self.state!r}: give present, active or absent")
         if not self.wants:
             raise BadRequest("nothing is wanted: give an image, or the version of one that the BMCs have")
+        purposes = [want.purpose for want in self.wants]
+        if len(set(purposes)) < len(purposes):
+            raise BadRequest(f"both images are for the {purposes[0]}, as their MANIFESTs say: give one")
+        if self.state == ACTIVE and OTHER in purposes:
+            raise BadRequest("the image is neither the BMC's nor the host's, and no BMC says which one of those runs")
         if self.state == PRESENT and any(want.image is None for want in self.wants):
             raise BadRequest("to have an image present takes the image: give its file")
         if self.state == ACTIVE and self.reboot == NEVER and self.apply_time == IMMEDIATE:

@@ -49,6 +49,8 @@ class Want:
     """None where nothing can be uploaded: an image on the BMC is to be switched to, or removed."""
     old: FrozenSet[str] = frozenset()
     """Ids of images that do not count, though they have the version: `force` wants another one."""
+    forced: bool = False
+    """Whether there may be `old` ones, listed or not."""
 
     @property
     def label(self) -> str:
@@ -70,7 +72,7 @@ def decide(want: Want, found: Inventory) -> Decision:
     if running is not None:
         return Decision(NOOP, running)
     # The version may be said to run though no image is: some list none that runs.
-    if not want.old and not fitting and found.version(want.purpose) == want.version:
+    if not want.forced and not fitting and found.version(want.purpose) == want.version:
         return Decision(NOOP)
     updating = sorted((one for one in found.images if one.state == UPDATING), key=lambda one: one not in fitting)
     if updating:

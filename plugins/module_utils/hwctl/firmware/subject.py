@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Dict, Generator, List, Mapping, Optional
+from typing import Any, Dict, Generator, Mapping, Optional, Sequence
 
 from ..clients.firmware import Inventory
 from ..deadline import Deadline
-from ..errors import Cancelled
+from ..errors import CalledOff, Cancelled
 from ..masking import masked
 from ..outcome import FAILED as OUTCOME_FAILED
 from ..outcome import Outcome
@@ -50,6 +50,11 @@ class Run:
             if 100.0 * self._failed > allowed * self._count and not self.closed:
                 self.closed = f"{self._failed} of {self._count} BMCs failed, more than {allowed:g} percent"
 
+    def go_on(self) -> None:
+        """Before anything is changed. Raises CalledOff where too many others failed meanwhile."""
+        if self.closed:
+            raise CalledOff(self.closed)
+
     def sent(self, count: int) -> None:
         """Bytes of images went out. Raises Cancelled."""
         if self.cancelled.is_set():
@@ -66,7 +71,7 @@ class Run:
 class Subject:
     """One target on its way."""
 
-    def __init__(self, target: Target, run: Run, deadline: Deadline, known: List[Mapping[str, Any]]) -> None:
+    def __init__(self, target: Target, run: Run, deadline: Deadline, known: Sequence[Mapping[str, Any]]) -> None:
         self.target = target
         self.run = run
         self.request = run.request
@@ -74,11 +79,15 @@ class Subject:
         self.deadline = deadline
         self.session = LongSession(target, deadline, run.cancelled, self.timings.poll)
         self.step = INSPECT
-        self._known = known
+        self.learn(known)
+
+    def learn(self, known: Sequence[Mapping[str, Any]]) -> None:
         """What the run before this one wrote down, where that broke off."""
-        self.host_was_on: Optional[bool] = self.hint("host_was_on")
+        self._known = known
+        self.host_was_on: Optional[bool] = latest(known, "host_was_on")
+        """What it found, whatever it wanted: a machine that it switched off is not to stay off."""
         self.left_in: Optional[str] = self.hint("state")
-        """The step that the run before this one broke off in, where it did."""
+        """The step that it broke off in."""
 
     @property
     def key(self) -> str:
@@ -90,7 +99,7 @@ class Subject:
             self.session.check(step)
         self.step = step
         if self.run.journal is not None:
-            self.run.journal.write(target=self.target.name, key=self.key, state=step, **details)
+            self.run.journal.write(**{"target": self.target.name, "key": self.key, "state": step, **details})
 
     def note(self, **details: Any) -> None:
         if self.run.journal is not None:

@@ -126,7 +126,6 @@ class FirmwareManager(ParallelNodes):
 
             def ended(outcome: Outcome) -> None:
                 outcomes[outcome.name] = outcome
-                run.ended(outcome)
 
             self._pools.run(self._lives(batch, run, locks, overall, known), ended)
         return [outcomes[target.name] for target in self._targets]

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from vbmcd.firmware.image import Manifest, Purpose
-from vbmcd.firmware.options import Fault, FaultKind, FirmwareOptions
+from vbmcd.firmware.options import Dialect, Fault, FaultKind, FirmwareOptions
 from vbmcd.firmware.record import Kept
 from vbmcd.firmware.software import Activation, ApplyTime, Image, Refused, Software
 from vbmcd.firmware.tasks import MAX_TASKS, Monitor, Tasks, TaskState
@@ -155,7 +155,7 @@ def test_one_update_at_a_time() -> None:
 
 
 def test_a_version_that_is_there_is_refused_and_one_that_failed_is_not() -> None:
-    one = software(replace(OPTIONS, faults=(Fault(FaultKind.EXCEPTION),)))
+    one = software(replace(OPTIONS, dialect=Dialect.LEGACY, faults=(Fault(FaultKind.EXCEPTION),)))
     with pytest.raises(Refused, match="there already"):
         one.add(Manifest(Purpose.BMC, "1.0.0"))
     update(one, "2.0.0")

@@ -278,9 +278,12 @@ async def test_a_bad_image_is_refused_at_once_in_2023_and_by_its_task_in_2025() 
         assert (await task(one))["TaskStatus"] == "Warning" and (await firmware(one))["1.0.0"] == "Enabled"
 
 
-async def test_what_is_there_already_is_a_conflict() -> None:
-    answer = await push_form(board(), image("1.0.0"))
+async def test_what_is_there_already_was_a_conflict_once_and_is_taken_today() -> None:
+    legacy = board(replace(QUICK, dialect=Dialect.LEGACY))
+    answer = await legacy.web("POST", UPDATE, data=image("1.0.0"), headers=RAW)
     assert (answer.status, answer.messages) == (409, ["ResourceAlreadyExists"])
+    for options in (OLD, QUICK):
+        assert (await push_form(board(options), image("1.0.0"))).status == 202
 
 
 async def test_one_at_a_time() -> None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import copy
 import json
+import multiprocessing
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -34,6 +37,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.outcome import
 from rig import scripted_firmware as rig
 from rig.firmware import image_file
 from rig.scripted_firmware import FirmwareBmc, FirmwareFleet
+from rig.waiting import eventually
 
 FAST = Timings(activation=2, reboot=2, poll=0.001, doubt=0.03, idle=0.05, verify_reads=3, verify_pause=0.001)
 
@@ -109,6 +113,43 @@ def test_force_sends_an_image_whose_version_runs_already(update: Updates) -> Non
     (forced,) = update("a", force=True)
     bmc = update.fleet.bmc("a")
     assert (forced.status, bmc.uploads, bmc.runs, bmc.version) == ("changed", 2, "i2", "2.0")
+
+
+def test_force_sends_an_image_to_a_bmc_that_lists_none(update: Updates) -> None:
+    bmc = update.fleet.bmc("a")
+    update("a")
+    bmc.lists = False
+    (forced,) = update("a", force=True)
+    assert (forced.status, bmc.uploads, bmc.runs) == ("changed", 2, "i2")
+
+
+def test_force_says_at_once_that_a_bmc_takes_no_second_image_of_a_version(update: Updates) -> None:
+    bmc = update.fleet.bmc("a")
+    bmc.one_of_a_version = True
+    update("a")
+    (refused,) = update("a", force=True)
+    assert refused.failure is not None and refused.failure.kind == "refused"
+    assert refused.failure.message == "There is one. Remove that image first; if it runs, have another version run"
+    assert bmc.uploads == 2
+
+
+def test_an_image_that_is_gone_after_its_upload_is_not_present(update: Updates) -> None:
+    update.fleet.bmc("a").faults = [rig.VANISHES]
+    (outcome,) = update("a", state=PRESENT)
+    assert outcome.failure is not None and outcome.failure.kind == "not-reached"
+    assert outcome.failure.message == "the BMC took the image and does not have it: bmc 2.0"
+
+
+@pytest.mark.parametrize(
+    ("purposes", "message"),
+    [(("host", "host"), "both images are for the host"), (("other",), "which one of those runs")],
+)
+def test_images_that_can_not_run_beside_each_other_or_be_seen_to_are_refused(
+    update: Updates, purposes: tuple[str, ...], message: str
+) -> None:
+    wants = tuple(Want(ACTIVE, "2.0", purpose, update.image) for purpose in purposes)
+    with pytest.raises(BadRequest, match=message):
+        FirmwareRequest(ACTIVE, wants).validate()
 
 
 def test_an_image_that_is_present_is_sent_but_not_run(update: Updates) -> None:
@@ -258,19 +299,34 @@ def test_a_canary_that_lives_is_followed_by_the_others(update: Updates) -> None:
     assert [one.status for one in update("a", "b", "c", canary=1)] == ["changed"] * 3
 
 
-def test_too_many_failures_end_the_run_for_those_that_were_not_begun(update: Updates) -> None:
-    for name in "abc":
-        update.fleet.bmc(name).faults = [rig.EXCEPTION]
-    # One at a time, so that what was not begun is known.
-    outcomes = update(*"abcdefghij", max_fail_percentage=20, polls=1, limits=Limits(1, 20))
-    statuses = [one.status for one in outcomes]
-    assert statuses.count("failed") == 3
-    assert "skipped" not in statuses or statuses.count("skipped") + statuses.count("changed") == 7
+def test_too_many_failures_spare_those_that_wait_for_their_upload(update: Updates) -> None:
+    for name in "abcdefghij":
+        update.fleet.bmc(name).faults = [rig.REFUSES]
+    outcomes = update(*"abcdefghij", max_fail_percentage=20, limits=Limits(1, 20))
+    assert Counter(one.status for one in outcomes) == {"failed": 3, "skipped": 7}
+    assert sum(update.fleet.bmc(name).uploads for name in "abcdefghij") == 3
+    assert {one.data["msg"] for one in outcomes if one.status == "skipped"} == {
+        "3 of 10 BMCs failed, more than 20 percent"
+    }
+
+
+def test_too_many_failures_spare_those_that_have_the_image_their_reboot(update: Updates) -> None:
+    update.fleet.bmc("bad").faults = [rig.EXCEPTION]
+    good = update.fleet.bmc("good")
+    good.activation = 100
+    failed, spared = update("bad", "good", max_fail_percentage=0)
+    assert (failed.status, spared.status, good.uploads, good.boots) == ("failed", "skipped", 1, 1)
+    (later,) = update("good")
+    assert (later.status, good.uploads, good.version) == ("changed", 1, "2.0")
+
+
+def test_as_many_failures_as_are_allowed_spare_nobody(update: Updates) -> None:
+    update.fleet.bmc("a").faults = [rig.REFUSES]
+    outcomes = update(*"abcd", max_fail_percentage=25, limits=Limits(1, 20))
+    assert Counter(one.status for one in outcomes) == {"failed": 1, "changed": 3}
 
 
 def test_a_bmc_is_locked_against_a_second_run(update: Updates) -> None:
-    import multiprocessing
-
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
 
@@ -289,6 +345,40 @@ def test_a_bmc_is_locked_against_a_second_run(update: Updates) -> None:
         holder.join()
     assert locked.failure is not None and locked.failure.kind == "locked"
     assert (free.status, update.fleet.bmc("a").uploads) == ("changed", 0)
+
+
+def test_a_second_run_waits_for_the_first_and_finds_nothing_left_to_do(update: Updates) -> None:
+    """As where ansible-playbook is killed, and not the module that it began."""
+    bmc = update.fleet.bmc("a")
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+
+    def first() -> None:
+        locks, journal = TargetLocks(str(update.folder)), Journal(str(update.folder), "first")
+        locks.take("a:443")
+        journal.write(target="a", key="a:443", state="INSPECT", wanted=update.request().labels)
+        journal.write(target="a", key="a:443", state="WAIT", host_was_on=True)
+        theirs.send("held")
+        theirs.recv()
+        journal.write(target="a", key="a:443", state="DONE", status="changed")
+
+    holder = context.Process(target=first)
+    holder.start()
+    assert ours.recv() == "held"
+
+    def ended() -> None:
+        second = update.folder / "second.jsonl"
+        eventually(lambda: second.exists() and '"waits":true' in second.read_text(), 10, "the second run waits")
+        bmc.images["new"] = Stored("new", "2.0", "bmc", WRITTEN)
+        bmc.runs = "new"
+        ours.send("done")
+
+    thread = threading.Thread(target=ended)
+    thread.start()
+    (outcome,) = update("a", run_id="second", lock_timeout=20)
+    thread.join()
+    holder.join()
+    assert (outcome.status, bmc.uploads, bmc.boots, bmc.powers) == ("ok", 0, 1, [])
 
 
 def test_two_targets_that_are_one_bmc_are_refused(update: Updates) -> None:
@@ -378,6 +468,17 @@ def test_after_a_crash_at_any_moment_a_second_run_ends_right_without_a_second_up
         assert outcome.status in ("ok", "changed"), (moment.call, outcome)
         assert (bmc.version, bmc.landed) == ("2.0", 1), moment.call
         assert bmc.power == "on", moment.call
+
+
+def test_a_machine_that_a_crash_left_off_is_on_again_though_another_image_is_wanted_now(update: Updates) -> None:
+    told = moments(update, [], host_power="cycle")
+    left_off = next(one for one in told if one.bmc.power == "off")
+    (update.folder / "first.jsonl").write_bytes(left_off.journal)
+    bmc = update.fleet._bmcs["a"] = left_off.bmc
+    other = Image.open(str(image_file(update.folder / "other.tar", "3.0")))
+    (outcome,) = update("a", run_id="second", version="3.0", image=other)
+    other.close()
+    assert (outcome.status, bmc.version, bmc.power) == ("changed", "3.0", "on")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

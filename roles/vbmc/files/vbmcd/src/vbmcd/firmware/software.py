@@ -17,7 +17,7 @@ from typing import Callable, Dict, Iterable, List, Optional
 
 from vbmcd.firmware.faults import FaultPlan
 from vbmcd.firmware.image import Manifest, Purpose
-from vbmcd.firmware.options import Fault, FaultKind, FirmwareOptions
+from vbmcd.firmware.options import Dialect, Fault, FaultKind, FirmwareOptions
 from vbmcd.firmware.record import Kept, KeptImage
 from vbmcd.firmware.tasks import Task, Tasks
 
@@ -183,7 +183,9 @@ class Software:
         """Raises Refused where an image can't be taken now."""
         if self.activating is not None:
             raise Refused(Refusal.BUSY)
-        if any(one.manifest.version == manifest.version for one in self._of(manifest.purpose)):
+        # Until 2021 an image's id followed from its version, so that there was one of each.
+        alone = self.options.dialect is Dialect.LEGACY
+        if alone and any(one.manifest.version == manifest.version for one in self._of(manifest.purpose)):
             raise Refused(Refusal.EXISTS)
 
     def fits(self, manifest: Manifest) -> bool:
