@@ -181,6 +181,8 @@ def test_add_says_from_where_media_may_come(vbmc: Vbmc) -> None:
     [
         ("version", "such as version=2.1.0"),
         ("slots=[", "no YAML"),
+        ("reboot_seconds=.inf", "neither text nor number"),
+        ("faults=2026-01-01", "neither text nor number"),
         ("slots=0", "not a whole number from 1 to 16"),
         ("sluts=1", "did you mean 'slots'?"),
     ],

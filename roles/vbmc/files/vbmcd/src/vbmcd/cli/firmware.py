@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any, Mapping, Tuple
 
 _TEXTS = ("version", "machine", "host_version", "dialect", "pool")
@@ -22,9 +23,14 @@ def option(text: str) -> Tuple[str, Any]:
     import yaml  # which takes a while to load
 
     try:
-        return key, yaml.safe_load(value)
+        found = yaml.safe_load(value)
     except (yaml.YAMLError, RecursionError, ValueError):
         raise argparse.ArgumentTypeError(f"the value of {key!r} is no YAML: quote it") from None
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"the value of {key!r} is neither text nor number, list or object") from None
+    return key, found
 
 
 def shown(firmware: Mapping[str, Any]) -> str:
