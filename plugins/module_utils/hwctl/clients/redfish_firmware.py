@@ -260,9 +260,12 @@ def _followed(answer: Answer) -> str:
 
 
 def _messages(task: Document) -> str:
-    found = task.get("Messages")
-    texts = [one.get("Message") for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    return " ".join(str(one) for one in texts if one)
+    """What went wrong, with what the BMC makes of it; all that it says where nothing is marked as wrong."""
+    messages = task.get("Messages")
+    found = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    wrong = [one for one in found if one.get("MessageSeverity", one.get("Severity", "OK")) != "OK"]
+    texts = [str(one.get(key) or "") for one in wrong or found for key in ("Message", "Resolution")]
+    return " ".join(one for one in texts if one.rstrip(".") not in ("", "None"))
 
 
 def _purpose(item: Document, manager_uri: str) -> str:

@@ -214,6 +214,19 @@ def test_a_task_is_followed_to_its_end(service: RedfishService, client: RedfishC
         assert progress.message == "Bad signature."
 
 
+def test_of_a_tasks_messages_those_are_told_that_say_what_went_wrong(
+    service: RedfishService, client: RedfishClient
+) -> None:
+    messages = [
+        {"Message": "The task 0 has started.", "MessageSeverity": "OK", "Resolution": "None."},
+        {"Message": "The task 0 is aborted.", "Severity": "Critical", "Resolution": "Give the right image."},
+        {"Message": "Power was lost.", "MessageSeverity": "Warning", "Resolution": "None"},
+    ]
+    service.answers["GET", TASK] = (200, {}, {"TaskState": "Exception", "Messages": messages})
+    said = client.firmware().progress(Accepted(TASK)).message
+    assert said == "The task 0 is aborted. Give the right image. Power was lost."
+
+
 def test_the_running_image_is_chosen_by_its_link(service: RedfishService, client: RedfishClient) -> None:
     assert client.firmware().switch(Stored(f"{IMAGES}/77c0", "2.13.0", "bmc", WRITTEN))
     (sent,) = service.requests("PATCH")
