@@ -275,8 +275,13 @@ def test_an_image_of_another_machine_does_not_fit_and_the_fault_says_so_of_any()
     one = software(replace(OPTIONS, faults=(Fault(FaultKind.WRONG_MACHINE),)))
     mine = Manifest(Purpose.BMC, "2", "vbmcd")
     assert [
-        one.fits(mine),
-        one.fits(mine),
-        one.fits(Manifest(Purpose.BMC, "2", "other")),
-        one.fits(Manifest(Purpose.BMC, "2")),
-    ] == [False, True, False, True]
+        one.misfit(mine),
+        one.misfit(mine),
+        one.misfit(Manifest(Purpose.BMC, "2", "other")),
+        one.misfit(Manifest(Purpose.BMC, "2")),
+    ] == [
+        "the image is for another machine, by the plan of faults",
+        "",
+        "the image is for the machine other, and this is vbmcd",
+        "",
+    ]

@@ -269,13 +269,15 @@ async def test_an_image_that_is_too_large_is_refused_before_it_is_read() -> None
 
 
 async def test_a_bad_image_is_refused_at_once_in_2023_and_by_its_task_in_2025() -> None:
-    for data in (b"no tar", image(machine="other")):
+    for data, why in ((b"no tar", "middle of a member"), (image(machine="other"), "for the machine other")):
         early = await push_form(board(OLD), data)
-        assert (early.status, early.messages) == (400, ["InvalidUpload"])
+        assert (early.status, early.messages) == (400, ["InvalidUpload"]) and why in early.data.decode()
         one = board()
         assert (await push_form(one, data)).status == 202
         assert await finished(one) == "Exception"
-        assert (await task(one))["TaskStatus"] == "Warning" and (await firmware(one))["1.0.0"] == "Enabled"
+        document = await task(one)
+        assert document["TaskStatus"] == "Warning" and why in document["Messages"][-1]["Resolution"]
+        assert (await firmware(one))["1.0.0"] == "Enabled"
 
 
 async def test_what_is_there_already_was_a_conflict_once_and_is_taken_today() -> None:
@@ -333,6 +335,8 @@ async def test_a_task_fails_by_plan_and_then_does_not() -> None:
     one = board(QUICK, Fault(FaultKind.EXCEPTION))
     await push_form(one)
     assert await finished(one) == "Exception"
+    begun, *_others, ended = [message["Resolution"] for message in (await task(one))["Messages"]]
+    assert (begun, ended) == ("None.", "an exception, by the plan of faults")
     assert await firmware(one) == {"1.0.0": "Enabled", "2.0.0": "Disabled"}
     assert (await push_form(one)).status == 202
     one.bmc.stop()

@@ -18,7 +18,7 @@ BLOCK = tarfile.BLOCKSIZE
 MAX_MANIFEST = 64 << 10
 MANIFEST = "MANIFEST"
 GZIP = b"\x1f\x8b"
-MAX_UNPACKED = 1 << 30
+MAX_UNPACKED = 256 << 20
 """Bytes that an image in gzip may become: no flash has more, and somebody waits for it."""
 _PIECE = 64 << 10
 _MAX_TEXT = 200

@@ -76,7 +76,8 @@ class Image:
     begun: float = 0.0
     seconds: float = 0.0
     """The activation's."""
-    fails: bool = False
+    fails: str = ""
+    """Why the activation is to come to nothing; empty where it is not."""
     apply: ApplyTime = ApplyTime.ON_RESET
     task: Optional[Task] = None
 
@@ -188,11 +189,13 @@ class Software:
         if alone and any(one.manifest.version == manifest.version for one in self._of(manifest.purpose)):
             raise Refused(Refusal.EXISTS)
 
-    def fits(self, manifest: Manifest) -> bool:
-        """Whether it is for this machine; one that names none is for all. A fault may say no."""
+    def misfit(self, manifest: Manifest) -> str:
+        """Why it is not for this machine; empty for one that is, or names none. A fault may say something, too."""
         if self.due(FaultKind.WRONG_MACHINE):
-            return False
-        return manifest.machine in ("", self.options.machine)
+            return "the image is for another machine, by the plan of faults"
+        if manifest.machine in ("", self.options.machine):
+            return ""
+        return f"the image is for the machine {manifest.machine}, and this is {self.options.machine}"
 
     def add(self, manifest: Manifest) -> Image:
         """Take an image, to be activated. Raises Refused."""
@@ -205,9 +208,9 @@ class Software:
         return image
 
     def activate(
-        self, image: Image, now: float, apply: ApplyTime, task: Optional[Task] = None, fails: bool = False
+        self, image: Image, now: float, apply: ApplyTime, task: Optional[Task] = None, fails: str = ""
     ) -> None:
-        """Begin to activate. `fails`: it is to come to nothing. Raises Refused."""
+        """Begin to activate. `fails`: why it is to come to nothing. Raises Refused."""
         if self.activating is not None:
             raise Refused(Refusal.BUSY)
         if image.activation not in (Activation.READY, Activation.FAILED):
@@ -216,7 +219,7 @@ class Software:
         more = 0.0 if slow is None else (SLOWER if slow.seconds is None else slow.seconds)
         image.activation = Activation.ACTIVATING
         image.begun, image.seconds = now, self.options.activation_seconds + more
-        image.fails = fails or self.due(FaultKind.EXCEPTION) is not None
+        image.fails = fails or ("an exception, by the plan of faults" if self.due(FaultKind.EXCEPTION) else "")
         image.apply, image.task = apply, task
 
     def switch(self, image: Image) -> None:
@@ -262,7 +265,7 @@ class Software:
         if image.fails:
             image.activation = Activation.FAILED
             if image.task is not None:
-                image.task.fail(self.wall())
+                image.task.fail(self.wall(), image.fails)
             return
         self._activated(image)
 

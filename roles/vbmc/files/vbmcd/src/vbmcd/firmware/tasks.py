@@ -46,6 +46,8 @@ class Task:
     state: TaskState = TaskState.RUNNING
     percent: int = 0
     messages: List[Message] = field(default_factory=list)
+    why: str = ""
+    """Why it ended in an exception."""
     _told: bool = False
 
     def progress(self, percent: int) -> None:
@@ -61,7 +63,8 @@ class Task:
         self.percent = 100
         self._end(TaskState.COMPLETED, wall, "TaskCompletedOK")
 
-    def fail(self, wall: float) -> None:
+    def fail(self, wall: float, why: str) -> None:
+        self.why = why
         self._end(TaskState.EXCEPTION, wall, "TaskAborted")
 
     def _end(self, state: TaskState, wall: float, message: str) -> None:

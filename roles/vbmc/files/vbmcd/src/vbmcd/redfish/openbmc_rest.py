@@ -254,7 +254,7 @@ async def upload(request: Request, bmc: Bmc) -> Response:
     software = unit.look()
     try:
         manifest = reader.close()
-        image = software.add(manifest) if software.fits(manifest) else None
+        image = None if software.misfit(manifest) else software.add(manifest)
     except (BadImage, Refused):
         image = None
     if image is None:

@@ -74,10 +74,10 @@ async def _update(bmc: Bmc, unit: Unit, source: Source, task: Task, apply: Apply
             reader.feed(piece)
         manifest = reader.close()
         software = unit.look()
-        fits = software.fits(manifest)
-        software.activate(software.add(manifest), unit.now, apply, task, fails=not fits)
+        misfit = software.misfit(manifest)
+        software.activate(software.add(manifest), unit.now, apply, task, fails=misfit)
     except (SourceError, BadImage, Refused) as error:
         fields = {"instance": bmc.instance.name, "reason": str(error)}
         log.info("an image could not be fetched", extra={"fields": fields})
-        task.fail(unit.look().wall())
+        task.fail(unit.look().wall(), str(error))
     unit.done()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from vbmcd.commands.bmc import Bmc
-from vbmcd.firmware.tasks import Message, Monitor, Task, TaskState
+from vbmcd.firmware.tasks import Monitor, Task, TaskState
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response, nothing
 from vbmcd.redfish.messages import CRITICAL, OK, Kind, failure
@@ -65,7 +65,7 @@ async def get_task(request: Request, bmc: Bmc) -> Response:
         "StartTime": date_time(task.started),
         "PercentComplete": task.percent,
         "TaskMonitor": ways_of(bmc).monitor(task.number),
-        "Messages": _messages(task.messages),
+        "Messages": _messages(task),
         "HidePayload": False,
         "Payload": {"HttpOperation": "POST", "TargetUri": task.target, "HttpHeaders": [], "JsonBody": "null"},
     }
@@ -125,9 +125,10 @@ def _short(task: Task) -> Dict[str, Any]:
     }
 
 
-def _messages(messages: List[Message]) -> List[Dict[str, Any]]:
+def _messages(task: Task) -> List[Dict[str, Any]]:
+    """What became of it. Why it failed has no message in the registry, and stands as what is to be mended."""
     documents = []
-    for key, arguments in messages:
+    for key, arguments in task.messages:
         event = EVENTS[key]
         text = event.text
         for number, argument in enumerate(arguments, start=1):
@@ -139,7 +140,7 @@ def _messages(messages: List[Message]) -> List[Dict[str, Any]]:
                 "Message": text,
                 "MessageArgs": list(arguments),
                 "MessageSeverity": event.severity,
-                "Resolution": event.resolution,
+                "Resolution": task.why if task.why and event.severity != OK else event.resolution,
             }
         )
     return documents

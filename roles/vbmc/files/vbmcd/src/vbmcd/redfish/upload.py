@@ -226,28 +226,26 @@ def finish(target: str, bmc: Bmc, reader: ImageReader, apply: ApplyTime) -> Resp
     """Take the image that came, and begin to activate it: the answer to who sent it. Raises Failure."""
     unit, early = bmc.part(Unit), ways_of(bmc).early
     software = unit.look()
-    manifest: Optional[Manifest] = None
     try:
         manifest = reader.close()
     except BadImage as error:
         log.info("an image is refused", extra={"fields": {"instance": bmc.instance.name, "reason": str(error)}})
         if early:
             raise _invalid(target, str(error)) from None
-    if manifest is None:
         # It is found out after the answer: there is a task, and nothing of it in the inventory.
         task = software.tasks.start(software.wall(), target)
         response = accepted(task, bmc)
-        task.fail(software.wall())
+        task.fail(software.wall(), str(error))
         return response
     try:
         software.check(manifest)
-        fits = software.fits(manifest)
-        if early and not fits:
+        misfit = software.misfit(manifest)
+        if early and misfit:
             unit.done()
-            raise _invalid(target, "the image is for another machine")
+            raise _invalid(target, misfit)
         image = software.add(manifest)
         task = software.tasks.start(software.wall(), target)
-        software.activate(image, unit.now, apply, task, fails=not fits)
+        software.activate(image, unit.now, apply, task, fails=misfit)
     except Refused as refused:
         raise _refused(refused.why, manifest) from None
     busy = software.due(FaultKind.BUSY)
