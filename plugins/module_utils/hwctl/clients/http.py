@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
+import io
 import json
 import socket
 import ssl
+import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ..deadline import Deadline
@@ -36,6 +38,8 @@ from ..target import Target
 CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 30.0
 """Seconds without a byte, after which a BMC counts as gone."""
+WHOLE_ANSWER_TIMEOUT = 60.0
+"""Seconds for all of an answer: one that comes byte by byte would hold its thread for hours."""
 UPLOAD_ANSWER_TIMEOUT = 90.0
 """Seconds that a BMC has to take an image that it has all of."""
 PIECE = 1 << 20
@@ -44,6 +48,7 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of an answer that are read; a BMC's largest ones have a few hundred thousand."""
 DEPTH = 100
 """Objects within objects of an answer that is read. Python 3.13 ends the process for thousands, in a small stack."""
+_MAKING = threading.Lock()
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -91,6 +96,31 @@ def refused(answer: Answer, uri: str, words: str) -> HwctlError:
     return Refused(f"the BMC refused {said}")
 
 
+class _Bounded(io.RawIOBase):
+    """What comes on a connection until a moment. Also in place of the socket that http.client reads an answer from."""
+
+    def __init__(self, connection: socket.socket, stall: float, until: Deadline) -> None:
+        self._connection = connection
+        self._stall = stall
+        self._until = until
+        # A reference to the socket: http.client closes it once it has the head of a last answer.
+        self._file = connection.makefile("rb", buffering=0)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Optional[int]:
+        self._connection.settimeout(min(self._stall, max(self._until.left, 0.001)))
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 class HttpClient:
     """One connection to a target, made when first needed and made anew when the BMC closed it."""
 
@@ -110,6 +140,7 @@ class HttpClient:
         if document is not None:
             body = json.dumps(document).encode()
             headers["Content-Type"] = "application/json"
+        _check_path(path)
         self.deadline.check(f"{method} {path}")
         reused = self._connection is not None
         try:
@@ -140,6 +171,7 @@ class HttpClient:
 
         On a connection of its own. Raises what `request` raises, and InDoubt when no answer came to the whole body.
         """
+        _check_path(path)
         deadline = self.deadline.at_most(seconds)
         headers = {**self.headers, **{name.replace("_", "-"): value for name, value in more.items()}}
         headers["Content-Length"] = str(sum(len(part) for part in parts))
@@ -179,9 +211,8 @@ class HttpClient:
             whole, broken = False, error
         try:
             patience = UPLOAD_ANSWER_TIMEOUT if whole else CONNECT_TIMEOUT
-            connection.sock.settimeout(min(patience, max(self.deadline.left, 0.001)))
-            return _answer(connection, f"{method} {path}")
-        except (OSError, http.client.HTTPException, AttributeError) as error:
+            return _answer(connection, f"{method} {path}", patience, self.deadline.at_most(patience))
+        except (OSError, http.client.HTTPException, AttributeError, BadAnswer) as error:
             if whole:
                 raise InDoubt(f"the BMC has the whole image and did not answer: {_reason(error)}") from None
             raise _gone(broken or error) from None
@@ -197,7 +228,8 @@ class HttpClient:
         connection.sock.settimeout(min(ANSWER_TIMEOUT, max(self.deadline.left, 0.001)))
         connection.request(method, path, body=body, headers=dict(headers))
         try:
-            answer = _answer(connection, f"{method} {path}")
+            until = self.deadline.at_most(WHOLE_ANSWER_TIMEOUT)
+            answer = _answer(connection, f"{method} {path}", ANSWER_TIMEOUT, until)
         except BadAnswer:
             self.close()
             raise
@@ -233,12 +265,17 @@ class HttpClient:
         return connection
 
 
-@lru_cache(maxsize=None)
 def _context(checked: bool, ca_file: Optional[str]) -> ssl.SSLContext:
     """One for all targets of the same rules: reading the authorities costs 30 ms and a megabyte.
 
     `checked`: by authorities, and not by a fingerprint or not at all. Raises TlsFailed.
     """
+    with _MAKING:  # a hundred threads come at once, and the cache lets each make its own
+        return _made_context(checked, ca_file)
+
+
+@lru_cache(maxsize=None)
+def _made_context(checked: bool, ca_file: Optional[str]) -> ssl.SSLContext:
     if not checked:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -267,14 +304,25 @@ def _unreachable(target: Target, error: OSError) -> HwctlError:
     return Unreachable(f"{target.address} port {target.port} does not answer: {error.strerror or error}")
 
 
-def _answer(connection: http.client.HTTPConnection, request: str) -> Answer:
+def _answer(connection: http.client.HTTPConnection, request: str, stall: float, until: Deadline) -> Answer:
     """What comes next on the connection. Raises OSError, HTTPException or BadAnswer."""
+    connection.response_class = partial(_response, stall, until)  # type: ignore[assignment]
     response = connection.getresponse()
     data = response.read(ANSWER_LIMIT + 1)
     if len(data) > ANSWER_LIMIT:
         raise BadAnswer(f"the BMC's answer to {request} is longer than {ANSWER_LIMIT} bytes")
     names = {name.lower() for name in response.headers}
     return Answer(response.status, {name: ", ".join(response.headers.get_all(name, [])) for name in names}, data)
+
+
+def _response(stall: float, until: Deadline, connection: socket.socket, **given: Any) -> http.client.HTTPResponse:
+    return http.client.HTTPResponse(_Bounded(connection, stall, until), **given)  # type: ignore[arg-type]
+
+
+def _check_path(path: str) -> None:
+    """Raises BadAnswer: paths come from the BMC."""
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise BadAnswer(f"the BMC gave {path[:200]!r} for an address, which is none")
 
 
 def _gone(error: Exception) -> Unreachable:

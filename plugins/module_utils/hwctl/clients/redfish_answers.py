@@ -12,6 +12,11 @@ from .http import Answer, refused
 
 Document = Dict[str, Any]
 
+LONGEST_PAUSE = 120.0
+"""Seconds for which a service is left alone, whatever it says. bmcweb says 30 at most."""
+LONGEST_WORDS = 500
+"""Characters of a service's own words that a message takes."""
+
 
 def document(answer: Answer, uri: str) -> Document:
     if not answer.ok:
@@ -27,9 +32,9 @@ def refusal(answer: Answer, uri: str) -> HwctlError:
 
 
 def retry_after(answer: Answer) -> float:
-    """Seconds until the service wants to be asked again (RFC 9110, 10.2.3); 0 where it does not say."""
+    """Seconds until the service wants to be asked again (RFC 9110, 10.2.3), within reason; 0 where it does not say."""
     given = answer.headers.get("retry-after", "")
-    return float(given) if given.isdigit() else 0.0
+    return min(float(given), LONGEST_PAUSE) if given.isascii() and given.isdigit() else 0.0
 
 
 def message_ids(answer: Answer) -> List[str]:
@@ -49,7 +54,7 @@ def words(answer: Answer) -> str:
         return ""
     extended = error.get("@Message.ExtendedInfo")
     texts = [one.get("Message") for one in extended if isinstance(one, dict)] if isinstance(extended, list) else []
-    return " ".join(str(text) for text in texts if text) or str(error.get("message", ""))
+    return (" ".join(str(text) for text in texts if text) or str(error.get("message", "")))[:LONGEST_WORDS]
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Document:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Generator, Optional, Union
+from typing import Generator, Optional
 
 from ..clients.firmware import COMPLETED, FAILED, GONE, IMMEDIATE, UNUSABLE, UPDATING, WRITTEN, Accepted, Stored
 from ..deadline import Deadline
 from ..errors import ActivationFailed, AlreadyThere, HwctlError, InDoubt, Refused, TimedOut, Unreachable, Unsupported
-from .pools import UPLOAD_SLOT, Pause, UploadSlot
+from .pools import UPLOAD_SLOT, Wish
 from .request import NEVER
 from .states import ACCEPTED, ACTIVATE, ACTIVE, ATTACH, FLASHED, NOOP, SWITCH, UPLOAD, Decision, Want, decide
 from .subject import Subject
@@ -18,7 +18,6 @@ from .subject import Subject
 UPLOADS = 3
 """How often an image is sent at most. Each time but the first, the BMC was found not to have it."""
 
-Wish = Union[Pause, UploadSlot]
 Waiting = Generator[Wish, None, None]
 
 
@@ -66,7 +65,7 @@ class Flash:
         """Whether the run before this one may have sent the image and did not live to hear of it."""
         return self.uploads == 0 and self._subject.left_in in (UPLOAD, ACCEPTED)
 
-    def _decided(self, patience: float) -> Generator[Pause, None, Decision]:
+    def _decided(self, patience: float) -> Generator[Wish, None, Decision]:
         until = Deadline(patience)
         while True:
             found = yield from self._subject.inventory()
@@ -80,7 +79,7 @@ class Flash:
         patience = self._subject.deadline.at_most(self._timings.activation)
         while not patience.passed:
             yield from self._subject.pause()
-            found = self._subject.session.glance()
+            found = yield from self._subject.session.glance()
             if found is not None and not any(one.state == UPDATING for one in found.images):
                 return
         raise TimedOut(f"the BMC still works on an image after {self._timings.activation:g} s")
@@ -145,13 +144,14 @@ class Flash:
         doubt = yield from self._followed(accepted)
         return doubt
 
-    def _followed(self, accepted: Accepted) -> Generator[Pause, None, Optional[HwctlError]]:
+    def _followed(self, accepted: Accepted) -> Generator[Wish, None, Optional[HwctlError]]:
         """The BMC's task, to its end. Raises ActivationFailed."""
         subject = self._subject
         patience = subject.deadline.at_most(self._timings.activation)
         percent: Optional[int] = None
         while not patience.passed:
             try:
+                yield from subject.session.reached()
                 progress = subject.session.calls().progress(accepted)
             except HwctlError as error:
                 # Away: rebooting by itself, or for a moment. If its tasks go with it, it is GONE afterwards.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Dict, Generator, List, Optional, Tuple, Union
+from typing import Any, Dict, Generator, List, Optional, Tuple
 
 from ..clients.firmware import Inventory, Stored
 from ..errors import CalledOff, Cancelled, HwctlError, Locked, NotReached, Refused, TimedOut
@@ -18,7 +18,7 @@ from .flash import Flash
 from .history import hints
 from .image import HOST
 from .locks import TargetLocks
-from .pools import Life, Pause, Steps, UploadSlot
+from .pools import Life, Pause, Steps, Wish
 from .reboot import Reboot
 from .request import ALWAYS, CYCLE, NEVER
 from .states import (
@@ -46,7 +46,7 @@ REBOOTING = (SWITCH, RESET, WAIT, VERIFY)
 LOCK_POLL = 2.0
 """Seconds between two looks at a lock, at most."""
 
-Way = Generator[Union[Pause, UploadSlot], None, Outcome]
+Way = Generator[Wish, None, Outcome]
 
 
 class Update(Life):
@@ -80,7 +80,7 @@ class Update(Life):
             self._locks.free(subject.key)
         return outcome
 
-    def _locked(self, locks: TargetLocks) -> Generator[Pause, None, None]:
+    def _locked(self, locks: TargetLocks) -> Generator[Wish, None, None]:
         """Hold the BMC's lock: a run whose controller was killed may well live on and end. Raises Locked."""
         subject = self._subject
         patience, waited = subject.deadline.at_most(self._request.lock_timeout), False
@@ -151,13 +151,13 @@ class Update(Life):
             return (yield from self._seen_through(found, wants))
         return (yield from self._brought(found, wants))
 
-    def _first_look(self) -> Generator[Pause, None, Inventory]:
+    def _first_look(self) -> Generator[Wish, None, Inventory]:
         """Of a BMC that the run before this one had reboot, more patiently."""
         subject = self._subject
         if subject.left_in in REBOOTING and not self._request.check:
             patience = subject.deadline.at_most(subject.timings.reboot)
             while not patience.passed:
-                found = subject.session.glance()
+                found = yield from subject.session.glance()
                 if found is not None and found.booted:
                     return found
                 yield from subject.pause()
@@ -193,7 +193,7 @@ class Update(Life):
         sent = sum(flash.uploads for flash in flashes)
         return self._settled(before, found, changed, pending=pending, uploads=sent)
 
-    def _there(self, wants: List[Want]) -> Generator[Pause, None, Inventory]:
+    def _there(self, wants: List[Want]) -> Generator[Wish, None, Inventory]:
         """The images seen in flash, which may take a moment. Raises NotReached."""
         subject = self._subject
         patience = subject.deadline.at_most(subject.timings.doubt)
@@ -206,7 +206,7 @@ class Update(Life):
                 raise NotReached(f"the BMC took the image and does not have it: {', '.join(missing)}")
             yield from subject.pause()
 
-    def _started(self, flashes: List[Flash], wants: List[Want]) -> Generator[Pause, None, Tuple[Inventory, bool]]:
+    def _started(self, flashes: List[Flash], wants: List[Want]) -> Generator[Wish, None, Tuple[Inventory, bool]]:
         """Have what is in flash run, and read it back. Whether the host's image still waits for its machine's start."""
         request, reboot = self._request, self._reboot
         if all(flash.running for flash in flashes) and request.reboot != ALWAYS:
@@ -226,7 +226,7 @@ class Update(Life):
         found = yield from reboot.verified([want for want in wants if want.purpose != HOST])
         return found, any(found.version(want.purpose) != want.version for want in wants)
 
-    def _chosen(self, flashes: List[Flash]) -> Generator[Pause, None, None]:
+    def _chosen(self, flashes: List[Flash]) -> Generator[Wish, None, None]:
         """Without a reboot: have it boot next where choosing does not reboot."""
         for flash in flashes:
             if self._request.state == ACTIVE and flash.stored is not None and not flash.running:

@@ -9,6 +9,7 @@
         yield UPLOAD_SLOT       # goes on in the pool for uploads
         send()
         yield Pause(0)
+        yield Knock(places, 10) # goes on when the BMC takes connections, or is not there
 
 Between two steps a life is an entry in a list. So slow activations hold no slot for an upload, and BMCs that are away
 hold up no uploads.
@@ -27,6 +28,7 @@ from typing import Callable, Dict, Generator, Iterable, List, Optional, Tuple, U
 
 from ..deadline import Deadline
 from ..outcome import Outcome
+from .knock import Knock, Knocker
 
 GRACE = 2.0
 """Seconds that a life has, once its time is over, to say so itself."""
@@ -47,7 +49,8 @@ class UploadSlot:
 
 
 UPLOAD_SLOT = UploadSlot()
-Steps = Generator[Union[Pause, UploadSlot], None, Outcome]
+Wish = Union[Pause, UploadSlot, Knock]
+Steps = Generator[Wish, None, Outcome]
 
 
 class Life(abc.ABC):
@@ -73,7 +76,7 @@ class _Thread:
     def __init__(self, life: Life) -> None:
         self.life = life
         self._steps = life.steps()
-        self.wish: Union[Pause, UploadSlot] = Pause(0)
+        self.wish: Wish = Pause(0)
         self.outcome: Optional[Outcome] = None
 
     def step(self) -> None:
@@ -124,8 +127,10 @@ class Pools:
         self._done: queue.SimpleQueue[Optional[_Thread]] = queue.SimpleQueue()
         self._uploads = _Pool(uploads, "hwctl-upload", self._done)
         self._polls = _Pool(polls, "hwctl-poll", self._done)
+        self._knocker: Knocker[_Thread] = Knocker(self._answered)
         self._later: List[Tuple[float, int, _Thread]] = []
-        self._in_pool: Dict[_Thread, _Pool] = {}
+        self._in_pool: Dict[_Thread, Optional[_Pool]] = {}
+        """Those that are not in `_later`; None: it knocks."""
         self._number = itertools.count()
         self._hurried: Optional[Deadline] = None
         self._looked = 0.0
@@ -146,6 +151,7 @@ class Pools:
         finally:
             self._uploads.end()
             self._polls.end()
+            self._knocker.end()
             threading.stack_size(stack)
 
     def _polls_get(self, thread: _Thread) -> None:
@@ -159,7 +165,7 @@ class Pools:
             self._polls_get(heapq.heappop(self._later)[2])
         late = self._late(now)
         for thread in late:
-            self._in_pool.pop(thread).given_back()
+            self._taken_out(thread)
         if late:
             return [thread.life.abandoned() for thread in late]
         try:
@@ -168,22 +174,35 @@ class Pools:
             return []
         if thread_or_none is None:
             self._hurried = self._hurried or Deadline(GRACE)
+            self._knocker.hurry()
             return []
         return self._moved(thread_or_none)
 
     def _moved(self, thread: _Thread) -> List[Outcome]:
-        pool = self._in_pool.pop(thread, None)
-        if pool is None:
+        if thread not in self._in_pool:
             return []  # it was abandoned
-        pool.given_back()
+        self._taken_out(thread)
         if thread.outcome is not None:
             return [thread.outcome]
         if isinstance(thread.wish, UploadSlot):
             self._in_pool[thread] = self._uploads
             self._uploads.give(thread)
+        elif isinstance(thread.wish, Knock):
+            self._in_pool[thread] = None
+            self._knocker.give(thread, thread.wish)
         else:
             heapq.heappush(self._later, (time.monotonic() + thread.wish.seconds, next(self._number), thread))
         return []
+
+    def _answered(self, thread: _Thread) -> None:
+        """Called from the knocker's thread."""
+        thread.wish = Pause(0)
+        self._done.put(thread)
+
+    def _taken_out(self, thread: _Thread) -> None:
+        pool = self._in_pool.pop(thread)
+        if pool is not None:
+            pool.given_back()
 
     def _patience(self, now: float) -> float:
         """Seconds until something is due: a step, or a look at those that may hang."""

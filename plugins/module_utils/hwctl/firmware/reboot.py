@@ -11,11 +11,11 @@ from ..clients.base import OFF, ON
 from ..clients.firmware import Inventory, Stored
 from ..deadline import Deadline
 from ..errors import Busy, HwctlError, NotReached, Unreachable, Unsupported
-from .pools import Pause
+from .pools import Wish
 from .states import RESET, SWITCH, VERIFY, WAIT, Want
 from .subject import Subject
 
-Waiting = Generator[Pause, None, None]
+Waiting = Generator[Wish, None, None]
 
 
 class Reboot:
@@ -35,7 +35,7 @@ class Reboot:
             return
         yield from self._reset()
 
-    def _switched(self, switches: Sequence[Stored]) -> Generator[Pause, None, bool]:
+    def _switched(self, switches: Sequence[Stored]) -> Generator[Wish, None, bool]:
         """Whether the BMC reboots for it. One that lets nobody choose boots what it wrote last."""
         subject, reboots = self._subject, False
         for stored in switches:
@@ -79,7 +79,7 @@ class Reboot:
         away, asked_again = False, False
         while not patience.passed:
             yield from subject.pause()
-            found = subject.session.glance()
+            found = yield from subject.session.glance()
             if found is None:
                 away = True
                 continue
@@ -98,21 +98,21 @@ class Reboot:
             return found.reset_time != self.reset_time
         return away or all(found.version(want.purpose) == want.version for want in wants)
 
-    def verified(self, wants: Sequence[Want]) -> Generator[Pause, None, Inventory]:
+    def verified(self, wants: Sequence[Want]) -> Generator[Wish, None, Inventory]:
         """The wanted versions, read back several times without another boot in between. Raises NotReached."""
         subject, timings = self._subject, self._timings
         subject.at(VERIFY)
         patience = subject.deadline.at_most(timings.verify_reads * timings.verify_pause + timings.reboot / 4)
         good, boot = 0, None  # type: int, Optional[str]
         while True:
-            found = subject.session.glance()
+            found = yield from subject.session.glance()
             if found is not None and found.booted and not _wrong(wants, found) and boot in (None, found.reset_time):
                 good, boot = good + 1, found.reset_time
                 if good >= timings.verify_reads:
                     return found
             else:
                 good, boot = 0, None
-            if patience.passed:
+            if patience.passed and not good:
                 raise NotReached(_complaint(wants, found))
             yield from subject.pause(timings.verify_pause)
 

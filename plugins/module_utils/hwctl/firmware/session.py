@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from typing import Callable, Generator, Optional, TypeVar
+from typing import Callable, Generator, List, Optional, Tuple, TypeVar
 
 from ..clients import connect
 from ..clients.base import Client
 from ..clients.firmware import FirmwareCalls, Inventory
+from ..clients.http import CONNECT_TIMEOUT
 from ..deadline import Deadline
-from ..errors import AuthFailed, Cancelled, HwctlError, TlsFailed
+from ..errors import AuthFailed, Cancelled, HwctlError, TlsFailed, Unreachable
 from ..target import Target
-from .pools import Pause
+from .knock import Knock
+from .pools import Pause, Wish
 
 ATTEMPTS = 3
 LOGINS = 4
@@ -40,6 +43,16 @@ class LongSession:
             raise Cancelled(f"called off in {step}")
         self.deadline.check(step)
 
+    def reached(self) -> Generator[Wish, None, None]:
+        """Before a connection: wait for the BMC to take one, and hold no thread meanwhile. Raises HwctlError."""
+        if self._client is not None:
+            return
+        address, port = self.target.address, self.target.port
+        knock = Knock(_places(address, port), min(CONNECT_TIMEOUT, self.deadline.left))
+        yield knock
+        if knock.error:
+            raise Unreachable(f"{address} port {port} does not answer: {knock.error}")
+
     def client(self) -> Client:
         """Connected. Raises HwctlError."""
         if self._client is None:
@@ -63,10 +76,11 @@ class LongSession:
         yield Pause(min(seconds, self.deadline.left))
         self.check(step)
 
-    def reading(self, read: Callable[[], Answer], step: str) -> Generator[Pause, None, Answer]:
+    def reading(self, read: Callable[[], Answer], step: str) -> Generator[Wish, None, Answer]:
         """What `read` returns, tried again where that may help."""
         for attempt in range(ATTEMPTS - 1):
             try:
+                yield from self.reached()
                 return read()
             except HwctlError as error:
                 if not error.safe_to_retry:
@@ -74,18 +88,20 @@ class LongSession:
                 self.leave()
                 wait = max(error.retry_after, self._poll * (attempt + 1) / 2)
             yield from self.pause(wait, step)
+        yield from self.reached()
         return read()
 
-    def inventory(self, step: str) -> Generator[Pause, None, Inventory]:
+    def inventory(self, step: str) -> Generator[Wish, None, Inventory]:
         found = yield from self.reading(lambda: self.calls().inventory(), step)
         return found
 
-    def glance(self) -> Optional[Inventory]:
+    def glance(self) -> Generator[Wish, None, Optional[Inventory]]:
         """The inventory of a BMC that may be booting; None where it can't be had just now.
 
         A service that starts refuses good passwords too, and lacks resources; but not for ever.
         """
         try:
+            yield from self.reached()
             found = self.calls().inventory()
         except AuthFailed:
             self._refused += 1
@@ -101,3 +117,13 @@ class LongSession:
             return None
         self._refused = 0
         return found
+
+
+def _places(address: str, port: int) -> List[Tuple[int, Tuple[object, ...]]]:
+    """Where a name, or an address with or without brackets, leads. Raises Unreachable."""
+    try:
+        found = socket.getaddrinfo(address.strip("[]"), port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unreachable(f"the name {address} can't be resolved: {reason}") from None
+    return [(family, place) for family, _kind, _protocol, _name, place in found]

@@ -18,7 +18,7 @@ from ..outcome import Outcome
 from ..target import Target
 from .history import latest
 from .journal import Journal
-from .pools import Pause
+from .pools import Pause, Wish
 from .request import FirmwareRequest
 from .session import LongSession
 from .states import ENDS, INSPECT
@@ -117,7 +117,7 @@ class Subject:
     def pause(self, seconds: Optional[float] = None) -> Generator[Pause, None, None]:
         yield from self.session.pause(self.timings.poll if seconds is None else seconds, self.step)
 
-    def inventory(self) -> Generator[Pause, None, Inventory]:
+    def inventory(self) -> Generator[Wish, None, Inventory]:
         found = yield from self.session.inventory(self.step)
         return found
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import http as http_module
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import Boot
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.http import Answer
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.redfish import RedfishClient
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.redfish_answers import retry_after
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
     AuthFailed,
@@ -265,3 +270,56 @@ def test_an_answer_of_endless_depth_ends_this_node_and_not_the_program(service: 
     service.answers["GET", SYSTEM] = (200, {}, body)
     with connect(service) as client, pytest.raises(BadAnswer, match="is no JSON object"):
         client.power()
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_waited_for_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "WHOLE_ANSWER_TIMEOUT", 0.3)
+    over = threading.Event()
+
+    def drip() -> None:
+        connection, _address = server.accept()
+        with contextlib.suppress(OSError), connection:
+            while not over.wait(0.02):
+                connection.send(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        item = {"address": "127.0.0.1", "port": server.getsockname()[1], "protocol": "redfish"}
+        target = Target.of({**item, "username": "a", "password": "b", "plain_http": True})
+        with pytest.raises(Unreachable, match="timed out"):
+            RedfishClient(target, Deadline(60))
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("uri", ["/redfish/v1/Systeme/\u00e4", "/redfish/v1/a b", "/redfish/v1/\r\nX: y"])
+def test_an_address_that_is_none_is_told_as_such(service: RedfishService, uri: str) -> None:
+    service.resources["/redfish/v1/"]["Systems"] = {"@odata.id": uri}
+    with connect(service) as client, pytest.raises(BadAnswer, match="for an address, which is none"):
+        client.power()
+
+
+@pytest.mark.parametrize(
+    ("said", "heeded"), [("30", 30), ("99999999", 120), ("9" * 400, 120), ("\u00b2", 0), ("-1", 0), ("soon", 0)]
+)
+def test_a_service_is_left_alone_for_as_long_as_it_asks_within_reason(said: str, heeded: float) -> None:
+    assert retry_after(Answer(503, {"retry-after": said}, b"")) == heeded
+
+
+def test_threads_that_come_at_once_share_the_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def slow(**given: object) -> object:
+        made.append(given)
+        threading.Event().wait(0.05)
+        return object()
+
+    monkeypatch.setattr(ssl, "create_default_context", slow)
+    threads = [threading.Thread(target=http_module._context, args=(True, "/no/such")) for _number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    http_module._made_context.cache_clear()
+    assert len(made) == 1

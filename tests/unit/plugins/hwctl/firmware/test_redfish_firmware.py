@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import http as http_module
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.firmware import (
     COMPLETED,
     FAILED,
@@ -31,6 +32,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.firmwa
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.redfish import RedfishClient
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
+    AlreadyThere,
     InDoubt,
     Refused,
     Unreachable,
@@ -174,6 +176,24 @@ def test_a_refusal_tells_whether_the_image_may_be_there_all_the_same(
     with pytest.raises(error) as told:
         upload(client, image)
     assert getattr(told.value, "retry_after", None) == 3.0
+
+
+def test_an_image_that_is_there_already_is_told_from_other_conflicts(
+    service: RedfishService, client: RedfishClient, image: Image
+) -> None:
+    extended = [{"MessageId": "Base.1.19.ResourceAlreadyExists", "Message": "There is one."}]
+    service.answers["POST", PUSH] = (409, {}, {"error": {"@Message.ExtendedInfo": extended}})
+    with pytest.raises(AlreadyThere, match="There is one"):
+        upload(client, image)
+
+
+def test_rubbish_after_the_whole_image_leaves_open_whether_it_landed(
+    service: RedfishService, client: RedfishClient, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answers["POST", PUSH] = (202, {}, b"x" * 2_000_000)
+    monkeypatch.setattr(http_module, "ANSWER_LIMIT", 1_000_000)
+    with pytest.raises(InDoubt, match="longer than 1000000 bytes"):
+        upload(client, image)
 
 
 def test_a_session_that_the_bmc_forgot_is_made_anew(service: RedfishService, client: RedfishClient) -> None:
