@@ -93,7 +93,7 @@ def test_an_update_in_the_background_is_followed_by_its_run_id(
 def test_an_update_that_is_under_way_is_seen_as_such_and_keeps_others_off(
     lab: FirmwareLab, image: Path, tmp_path: Path
 ) -> None:
-    bmcs = lab.add(1, **{**TIMES, "activation_seconds": 3})
+    bmcs = lab.add(1, **{**TIMES, "activation_seconds": 5})
     firmware, info = Module("firmware", tmp_path / "c"), Module("firmware_info", tmp_path / "c")
     process = firmware.start(**quick(bmcs, tmp_path / "j", image, run_id="one"))
     assert process.stdout is not None
@@ -103,8 +103,10 @@ def test_an_update_that_is_under_way_is_seen_as_such_and_keeps_others_off(
         seen = info(run_id="one", journal_dir=str(tmp_path / "j"))
         if not seen.get("failed") and seen["run"]["targets"]:
             break
-    same = firmware(**quick(bmcs, tmp_path / "j", image, run_id="one"))
-    other = firmware(**quick(bmcs, tmp_path / "j", image, run_id="two", lock_timeout=0))
+    others = [
+        firmware.start(**quick(bmcs, tmp_path / "j", image, run_id=name, lock_timeout=0)) for name in ("one", "two")
+    ]
+    same, other = map(firmware.result, others)
     assert seen["run"]["status"] == "running"
     assert same["failed"] and "the run one is under way" in same["msg"]
     assert [one["kind"] for one in other["results"]] == ["locked"]
