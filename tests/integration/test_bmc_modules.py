@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,9 @@ import pytest
 from rig.daemon import NO_MACHINE, Vbmcd
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
+from rig.module import Module
 from rig.playbooks import Playbooks
+from rig.udp_proxy import UdpProxy, in_session
 
 PASSWORD = "pa55word"
 NAMES = ("bmc-a", "bmc-b")
@@ -139,6 +144,19 @@ def test_a_hundred_bmcs_are_read_in_one_task(controller: Playbooks) -> None:
         (read,) = controller.results({"baremetal.lab.bmc_info": info})
     assert read["summary"] == {"ok": 100}
     assert [one["name"] for one in read["results"]] == list(ports)
+
+
+def test_bmcs_that_fall_silent_in_the_login_hold_up_no_other(tmp_path: Path) -> None:
+    module = Module("bmc_info", tmp_path, python=sys.executable)
+    with Vbmcd() as vbmcd, ExitStack() as proxies:
+        names = [f"alive-{number}" for number in range(10)]
+        specs = [{"name": name, "address": "127.0.0.1", "password": PASSWORD, **NO_MACHINE} for name in names]
+        ports = [one["port"] for one in vbmcd.apply(*({**one, "state": "started"} for one in specs))["instances"]]
+        silent = [proxies.enter_context(UdpProxy(port, lost=in_session)).port for port in ports]
+        targets = [{"name": f"{port}", "address": "127.0.0.1", "port": port} for port in (*silent, *ports)]
+        read = module(targets=targets, username="admin", password=PASSWORD, timeout=4)
+    assert read["summary"] == {"failed": 10, "ok": 10}
+    assert [one["status"] for one in read["results"][:10]] == 10 * ["failed"]
 
 
 def test_what_can_not_be_is_refused_with_the_name_and_the_remedy(controller: Playbooks) -> None:

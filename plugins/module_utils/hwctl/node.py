@@ -12,15 +12,17 @@ from typing import Callable, TypeVar
 from .clients import connect
 from .clients.base import Client
 from .deadline import Deadline
-from .errors import Cancelled, HwctlError
+from .errors import Busy, Cancelled, HwctlError
 from .target import Target
 
 Answer = TypeVar("Answer")
 
 ATTEMPTS = 3
 """How often a read is tried. A change is never sent again blindly: read the state first."""
+BUSY_ATTEMPTS = 6
+"""The same of a BMC that answers, and says that it is busy."""
 FIRST_PAUSE = 0.5
-"""Seconds before the second attempt, at most; twice as long before the third."""
+"""Seconds before the second attempt, at most; twice as long before the third, and so on."""
 
 
 class Node:
@@ -57,11 +59,37 @@ class Node:
 
     def reading(self, read: Callable[[], Answer]) -> Answer:
         """What `read` returns, tried again where that may help. For requests that change nothing."""
-        for attempt in range(ATTEMPTS - 1):
+        for attempt in range(BUSY_ATTEMPTS):
             try:
                 return read()
             except HwctlError as error:
-                if not error.safe_to_retry:
-                    raise
-            self.pause(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))
+                self._again(error, attempt)
         return read()
+
+    def changing(self, change: Callable[[], None], there: Callable[[HwctlError], bool]) -> None:
+        """Make a change that does no harm when it is made twice.
+
+        Where it failed `there` tells, of the error, whether the wanted state has come all the same. If not, a change
+        that was lost, or that the BMC had no time for, is sent again.
+        """
+        self.at("change")
+        for attempt in range(ATTEMPTS):
+            try:
+                change()
+            except HwctlError as error:
+                if there(error):
+                    return
+                self.step = "change"
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                self._again(error, attempt)
+            else:
+                return
+
+    def _again(self, error: HwctlError, attempt: int) -> None:
+        """Wait until another attempt makes sense. Raises the error itself when none does."""
+        pause = max(error.retry_after, FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0))
+        allowed = BUSY_ATTEMPTS if isinstance(error, Busy) else ATTEMPTS
+        if not error.safe_to_retry or attempt + 1 >= allowed or pause >= self.deadline.left:
+            raise error
+        self.pause(pause)

@@ -26,6 +26,7 @@ from ..errors import (
 from ..target import Target
 from . import base
 from .base import Boot, Client
+from .pyghmi_mends import release
 from .pyghmi_thread import THREAD, settle
 
 try:
@@ -72,13 +73,11 @@ class IpmiClient(Client):
         self._target = target
         self._deadline = deadline
         self._session: Any = None
-        self._broken = False
-        """Whether a request was given up, so that the session is not to be trusted with another."""
         self._login(_resolved(target))
 
     def power(self) -> str:
         """Get Chassis Status (28.2)."""
-        return base.ON if self._read(CHASSIS, 0x01)[0] & 1 else base.OFF
+        return base.ON if self._repeatable(CHASSIS, 0x01)[0] & 1 else base.OFF
 
     def set_power(self, action: str) -> None:
         """Chassis Control (28.3)."""
@@ -86,7 +85,7 @@ class IpmiClient(Client):
 
     def boot(self) -> Boot:
         """Get System Boot Options (28.13), parameter 5."""
-        data = self._read(CHASSIS, 0x09, (5, 0, 0))
+        data = self._repeatable(CHASSIS, 0x09, (5, 0, 0))
         if len(data) < 4:
             raise BadAnswer("the BMC's boot flags are too short")
         flags, device = data[2], data[3] >> 2 & 0x0F
@@ -99,16 +98,16 @@ class IpmiClient(Client):
         """Set System Boot Options (28.12), parameters 3 and 5. No override clears the valid bit."""
         # Or the BMC forgets the flags when no Chassis Control comes within 60 s (parameter 3, bit 3).
         with contextlib.suppress(Unsupported, Refused):
-            self._once(CHASSIS, 0x08, (3, 0x08))
+            self._repeatable(CHASSIS, 0x08, (3, 0x08))
         flags = 0
         if boot.device != base.NO_OVERRIDE:
             efi = self.boot().efi if boot.efi is None else boot.efi
             flags = VALID | (PERSISTENT if boot.persistent else 0) | (EFI if efi else 0)
-        self._once(CHASSIS, 0x08, (5, flags, DEVICES[boot.device] << 2, 0, 0, 0))
+        self._repeatable(CHASSIS, 0x08, (5, flags, DEVICES[boot.device] << 2, 0, 0, 0))
 
     def info(self) -> Dict[str, Any]:
         """Get Device ID (20.1) and Get System GUID (22.14)."""
-        data = self._read(APP, 0x01)
+        data = self._repeatable(APP, 0x01)
         if len(data) < 11:
             raise BadAnswer("the BMC's device id is too short")
         found: Dict[str, Any] = {
@@ -118,21 +117,23 @@ class IpmiClient(Client):
             "ipmi_version": f"{data[4] & 0x0F}.{data[4] >> 4}",
         }
         with contextlib.suppress(HwctlError):  # not every BMC has one
-            found["uuid"] = _guid(self._read(APP, 0x37))
+            found["uuid"] = _guid(self._repeatable(APP, 0x37))
         return found
 
     def close(self) -> None:
         if self._session is None:
             return
 
+        session, self._session = self._session, None
+
         def logout(future: Future[Any]) -> None:
-            self._session.logout()
+            release(session)  # or it waits for an answer that it has not got, and all other sessions with it
+            session.logout()
             settle(future, None)
 
         # The BMC ends a session by itself that could not be ended.
         with contextlib.suppress(Exception):
             THREAD.ask(logout, 2.0)
-        self._session = None
 
     def _login(self, address: str) -> None:
         target = self._target
@@ -154,20 +155,31 @@ class IpmiClient(Client):
         answer: Dict[str, Any]
         answer, command = THREAD.ask(login, min(LOGIN_TIMEOUT, self._deadline.left))
         if "error" in answer:
-            raise _login_failure(str(answer.get("error")), target)
-        self._session, self._broken = command.ipmi_session, False
+            # Known once it has answered the first request of a login; pyghmi keeps no other trace of an answer.
+            heard = hasattr(getattr(command, "ipmi_session", None), "currentchannel")
+            raise _login_failure(str(answer.get("error")), target, heard)
+        self._session = command.ipmi_session
 
-    def _read(self, netfn: int, command: int, data: Sequence[int] = ()) -> List[int]:
-        """A request that changes nothing; pyghmi sends it again when no answer comes."""
-        if self._broken or not self._session.logged:
+    def _ready(self) -> None:
+        """Log in anew where the BMC was away, or a request was given up."""
+        if self._session is not None and self._session.logged:
+            return
+        try:
             self._login(_resolved(self._target))
+        except NoAnswer as error:
+            raise Unreachable(str(error)) from None  # it was there once, and may be again
+
+    def _repeatable(self, netfn: int, command: int, data: Sequence[int] = ()) -> List[int]:
+        """A request that does no harm twice; pyghmi sends it again when no answer comes."""
+        self._ready()
         try:
             return self._asked(netfn, command, data, again=True)
         except NoAnswer:
             raise Unreachable("the BMC stopped answering") from None
 
     def _once(self, netfn: int, command: int, data: Sequence[int]) -> None:
-        """A request that changes something: sent once, since a BMC may carry out each copy."""
+        """A request that is sent once, since a BMC may carry out each copy."""
+        self._ready()
         try:
             self._asked(netfn, command, data, again=False)
         except NoAnswer:
@@ -178,10 +190,7 @@ class IpmiClient(Client):
 
         def send(future: Future[Any]) -> None:
             def answered(answer: Dict[str, Any]) -> None:
-                # What pyghmi does itself after a call without callback: the next command may go.
-                session.incommand = False
-                while session.evq:
-                    session.evq.popleft().set()
+                release(session)
                 settle(future, answer)
 
             session.raw_command(netfn, command, data=data, retry=again, callback=answered)
@@ -189,7 +198,7 @@ class IpmiClient(Client):
         try:
             answer: Optional[Dict[str, Any]] = THREAD.ask(send, min(ANSWER_TIMEOUT, self._deadline.left))
         except NoAnswer:
-            self._broken = True  # pyghmi may wait for that answer still
+            self.close()
             raise
         except Exception as error:  # pyghmi's own, for a session that is over
             raise Unreachable(f"the session with the BMC broke ({error})") from None
@@ -213,10 +222,16 @@ def _data(answer: Dict[str, Any]) -> List[int]:
     raise Refused(f"the BMC refused: {text}")
 
 
-def _login_failure(text: str, target: Target) -> HwctlError:
-    """pyghmi tells by text alone; no text at all is a time-out."""
+def _login_failure(text: str, target: Target, heard: bool) -> HwctlError:
+    """pyghmi tells by text alone; no text at all is a time-out. `heard`: the BMC has answered something."""
     where, words = f"{target.address} port {target.port}", text.lower()
-    if words in ("", "none", "timeout", "session failed to initialize"):
+    silent = words in ("", "none", "timeout", "session failed to initialize")
+    if silent and heard:
+        return Unreachable(
+            f"the BMC on {where} answers, but not to the login: check the user name, of which some BMCs say nothing, "
+            "and the network, which may lose packets"
+        )
+    if silent:
         return NoAnswer(f"nothing answers IPMI on {where}: check the address, the port and the network")
     if "resources" in words:
         return Busy(f"the BMC on {where} has no session left ({text})")

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 from ..errors import NoAnswer
+from .pyghmi_mends import mend
 
 try:
     from pyghmi.ipmi.private import session as pyghmi_session
@@ -35,63 +35,8 @@ TICK = 0.02
 """Seconds until a new job is noticed while pyghmi waits for packets."""
 
 
-SLICE = 0.005
-"""Seconds that pyghmi waits at most before it looks anew, see `_mend`."""
-
-
-SHA1 = 0x01
-"""RAKP-HMAC-SHA1 (table 13-17)."""
-
-
-def _mend(module: Any) -> None:
-    """Keep pyghmi 1.6 from waiting for a packet that it has.
-
-    At the end of each login it waits, in this one thread, for the answer to its own request. An answer that its
-    reading thread takes before the wait begins wakes nobody: all sessions stand still for a second and more, until
-    the request is sent again. And when it sends, it makes the socket a blocking one. If its reading thread is about
-    to read from that, it stands still.
-    """
-    wait, receive = getattr(module, "_io_wait", None), getattr(module, "_io_recvfrom", None)
-    if wait is None or receive is None:
-        return  # another pyghmi, which may need none of this
-
-    def wait_briefly(timeout: float, myaddr: Any = None, evq: Any = None) -> None:
-        if any(one.sockaddr == myaddr and one.pktqueue for one in list(module.sessionqueue)):
-            return
-        wait(min(timeout, SLICE), myaddr, evq)
-
-    def receive_at_once(mysocket: Any, size: int) -> Optional[Any]:
-        try:
-            return mysocket.recvfrom(size, socket.MSG_DONTWAIT)
-        except OSError:
-            return None
-
-    module._io_wait, module._io_recvfrom = wait_briefly, receive_at_once
-
-
-def _mend_login(session: Any) -> None:
-    """Have pyghmi's class `session` heed which algorithm a BMC chose (Open Session Response, 13.18).
-
-    It asks for SHA-256. A BMC that knows SHA-1 alone may refuse, which pyghmi minds, or answer with what it knows, as
-    VirtualBMC does.
-    """
-    opened = getattr(session, "_got_rmcp_response", None)
-    if opened is None:
-        return
-
-    def heed(self: Any, data: Any) -> Any:
-        chosen = data[16] if len(data) > 16 and data[0] == self.rmcptag and data[1] == 0 else None
-        if chosen == SHA1 and self.attemptedhash == 256 and self.sessioncontext == "OPENSESSION":
-            self.attemptedhash = 1
-            return self._open_rmcpplus_request()
-        return opened(self, data)
-
-    session._got_rmcp_response = heed
-
-
 if pyghmi_session is not None:
-    _mend(pyghmi_session)
-    _mend_login(Session)
+    mend(pyghmi_session)
 
 
 class PyghmiThread:

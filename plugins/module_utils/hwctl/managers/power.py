@@ -144,23 +144,21 @@ class _Change:
         return Outcome(self._node.name, CHANGED, _state(ON), _state(ON), {"power": ON})
 
     def _act(self, action: str, state: Optional[str]) -> None:
-        """Send an action once. Without an answer, or refused: when the wanted state is there, all is well.
+        """Have the BMC do it; `state` is what it leads to, None where that can't be read.
 
-        It was carried out then, or somebody else was faster.
+        A failure is none where the state is there: it was carried out then, or somebody else was faster. What leads to
+        no state is sent once.
         """
-        self._node.at("change")
-        try:
+        if state is None:
+            self._node.at("change")
             self._client.set_power(action)
-        except HwctlError as error:
-            if state is None:
-                raise
-            if not error.safe_to_retry and self._node.reading(self._client.power) != state:
-                raise
-            if error.safe_to_retry and not self._seen(state):
-                raise
+        else:
+            self._node.changing(lambda: self._client.set_power(action), lambda error: self._seen(state, error))
 
-    def _seen(self, state: str) -> bool:
-        """Whether the state comes in the time that a change takes whose answer was lost."""
+    def _seen(self, state: str, error: HwctlError) -> bool:
+        """Whether the state is there, or comes in the time that a change takes whose answer was lost."""
+        if not error.safe_to_retry:
+            return self._node.reading(self._client.power) == state
         try:
             self._await(state, Deadline(LOST_ANSWER))
         except NotReached:

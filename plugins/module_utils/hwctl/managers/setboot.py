@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from ..clients.base import BOOT_DEVICES, NO_OVERRIDE, Boot, Client
-from ..errors import BadRequest, NotReached
+from ..errors import BadRequest, HwctlError, NotReached
 from ..executor import ParallelNodes
 from ..node import Node
 from ..outcome import OK, Outcome, settled
@@ -48,8 +48,9 @@ class SetbootManager(ParallelNodes):
             before = node.reading(client.boot)
             after = _after(request, before)
             if before != after and not request.check:
-                node.at("change")
-                client.set_boot(_written(request))
+                node.changing(
+                    lambda: client.set_boot(_written(request)), lambda error: _there(node, client, request, error)
+                )
                 node.at("verify")
                 after = _verified(node, client, request)
             return settled(node.name, before.result(), after.result(), boot=after.result())
@@ -67,6 +68,14 @@ def _after(request: BootRequest, found: Boot) -> Boot:
     return replace(wanted, efi=found.efi) if wanted.efi is None else wanted
 
 
+def _there(node: Node, client: Client, request: BootRequest, error: HwctlError) -> bool:
+    """Whether a BMC that refused, or did not answer, has taken it."""
+    if not error.safe_to_retry:
+        return False
+    found = node.reading(client.boot)
+    return found == _after(request, found)
+
+
 def _verified(node: Node, client: Client, request: BootRequest) -> Boot:
     """What the BMC says afterwards; some take a moment. Raises NotReached."""
     patience = node.deadline.at_most(VERIFY_TIMEOUT)
@@ -75,5 +84,17 @@ def _verified(node: Node, client: Client, request: BootRequest) -> Boot:
         if found == _after(request, found):
             return found
         if patience.left <= VERIFY_PAUSE:
-            raise NotReached(f"the BMC took {_written(request).result()} and says {found.result()}")
+            raise NotReached(_kept(_written(request), found))
         node.pause(VERIFY_PAUSE)
+
+
+def _kept(wanted: Boot, found: Boot) -> str:
+    """What is wrong with the override that a BMC says that it has, and what to do."""
+    if found.device == wanted.device and found.persistent and not wanted.persistent:
+        return (
+            f"the BMC took {wanted.device} for the next boot alone, and keeps it for every boot: ask for that "
+            "(persistent: true), and take it away (device: none) when the machine has booted"
+        )
+    if found.device == wanted.device and wanted.persistent and not found.persistent:
+        return f"the BMC took {wanted.device} for every boot, and says that it holds for the next one alone"
+    return f"the BMC took {wanted.result()} and says {found.result()}"

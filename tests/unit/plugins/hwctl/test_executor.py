@@ -13,6 +13,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import node as
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
     AuthFailed,
     BadRequest,
+    Busy,
     Refused,
     Unreachable,
 )
@@ -53,6 +54,21 @@ def test_a_read_is_tried_again_where_that_may_help(fleet: Fleet) -> None:
     fleet.bmc("a").fails["power"] = [Unreachable("once"), Unreachable("twice")]
     (outcome,) = PowerManager(fleet.targets("a"), Limits()).run("get_state")
     assert outcome.status == OK
+
+
+def test_a_bmc_that_is_busy_is_asked_more_often(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["power"] = [Busy("not now")] * 5
+    fleet.bmc("b").fails["power"] = [Unreachable("gone")] * 5
+    a, b = PowerManager(fleet.targets("a", "b"), Limits()).run("get_state")
+    assert (a.status, b.failed) == (OK, True)
+
+
+def test_a_bmc_that_wants_to_be_asked_later_than_there_is_time_is_told_as_busy(fleet: Fleet) -> None:
+    later = Busy("not now")
+    later.retry_after = 3600.0
+    fleet.bmc("a").fails["power"] = [later]
+    (outcome,) = PowerManager(fleet.targets("a"), Limits()).run("get_state")
+    assert outcome.failure is not None and outcome.failure.kind == "busy"
 
 
 def test_an_error_nobody_foresaw_is_that_nodes_failure_alone(fleet: Fleet) -> None:

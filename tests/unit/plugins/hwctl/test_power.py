@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import node
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
     BadRequest,
+    Busy,
     Refused,
     Unreachable,
     Unsupported,
@@ -24,6 +26,7 @@ from rig.scripted_bmc import Fleet
 
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    monkeypatch.setattr(node, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(power, "FIRST_POLL", 0.001)
     monkeypatch.setattr(power, "SLOWEST_POLL", 0.001)
     monkeypatch.setattr(power, "CYCLE_OFF", 0.05)
@@ -100,6 +103,24 @@ def test_a_lost_answer_is_no_failure_where_the_state_is_there(fleet: Fleet) -> N
     bmc.loses_answers, bmc.fails["set_power"] = True, [Unreachable("no answer")]
     assert act(fleet, "on").status == "changed"
     assert bmc.calls == ["on"]
+
+
+@pytest.mark.parametrize("error", [Unreachable("lost"), Busy("not now")])
+@pytest.mark.parametrize("wanted", ["on", "off", "soft"])
+def test_a_request_that_came_to_nothing_is_sent_again(fleet: Fleet, wanted: str, error: Exception) -> None:
+    bmc = fleet.bmc("a")
+    bmc.state = "off" if wanted == "on" else "on"
+    bmc.fails["set_power"] = [error, error]
+    assert act(fleet, wanted).status == "changed"
+    assert bmc.calls == [wanted]
+
+
+def test_what_a_bmc_never_takes_is_given_up(fleet: Fleet) -> None:
+    fleet.bmc("a").fails["set_power"] = [Busy("not now")] * 9
+    outcome = act(fleet, "on")
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, outcome.failure.step) == ("busy", "change")
+    assert len(fleet.bmc("a").fails["set_power"]) == 6
 
 
 def test_a_lost_answer_to_a_reset_is_told_and_the_reset_not_sent_again(fleet: Fleet) -> None:

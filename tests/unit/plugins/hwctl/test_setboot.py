@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import node
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import Boot
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest, Unsupported
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
+    BadRequest,
+    Busy,
+    Unreachable,
+    Unsupported,
+)
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers import setboot
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.inventory import InventoryManager
@@ -61,6 +67,30 @@ def test_a_bmc_that_takes_an_override_and_keeps_another_fails(fleet: Fleet, monk
     outcome = act(fleet, "pxe")
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.step) == ("not-reached", "verify")
+
+
+def test_an_override_that_was_lost_is_set_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "FIRST_PAUSE", 0.001)
+    fleet.bmc("a").fails["set_boot"] = [Unreachable("lost"), Busy("not now")]
+    assert act(fleet, "pxe").status == "changed"
+    assert fleet.bmc("a").calls == ["boot pxe"]
+
+
+@pytest.mark.parametrize(
+    ("persistent", "kept", "remedy"),
+    [
+        (False, Boot("pxe", persistent=True), "ask for that (persistent: true)"),
+        (True, Boot("pxe", persistent=False), "says that it holds for the next one alone"),
+    ],
+)
+def test_a_bmc_that_keeps_an_override_for_longer_or_shorter_is_told_of(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, persistent: bool, kept: Boot, remedy: str
+) -> None:
+    monkeypatch.setattr(setboot, "VERIFY_TIMEOUT", 0.1)
+    bmc = fleet.bmc("a")
+    monkeypatch.setattr("rig.scripted_bmc.ScriptedClient.set_boot", lambda client, boot: setattr(bmc, "override", kept))
+    outcome = act(fleet, "pxe", persistent=persistent)
+    assert outcome.failure is not None and remedy in outcome.failure.message
 
 
 def test_an_unknown_device_is_refused(fleet: Fleet) -> None:

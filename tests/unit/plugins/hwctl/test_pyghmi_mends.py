@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps pyghmi's one thread from standing still."""
+"""What is mended of pyghmi."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import pyghmi_thread
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import pyghmi_mends
 
 BMC, OTHER = ("192.0.2.1", 623), ("192.0.2.2", 623)
 
@@ -22,7 +22,7 @@ def module() -> Any:
     waits: list[float] = []
     fake = SimpleNamespace(sessionqueue=[], waits=waits, _io_recvfrom=lambda mysocket, size: mysocket.recvfrom(size))
     fake._io_wait = lambda timeout, myaddr, evq: waits.append(timeout)
-    pyghmi_thread._mend(fake)
+    pyghmi_mends._mend_waits(fake)
     return fake
 
 
@@ -36,7 +36,7 @@ def test_what_was_missed_is_looked_for_soon(module: Any) -> None:
     module.sessionqueue = [SimpleNamespace(sockaddr=OTHER, pktqueue=[b"answer"])]
     module._io_wait(1.5, BMC)
     module._io_wait(0.001)
-    assert module.waits == [pyghmi_thread.SLICE, 0.001]
+    assert module.waits == [pyghmi_mends.SLICE, 0.001]
 
 
 def test_a_socket_that_was_made_blocking_does_not_block_who_reads(module: Any) -> None:
@@ -50,7 +50,7 @@ def test_a_socket_that_was_made_blocking_does_not_block_who_reads(module: Any) -
 
 def test_another_pyghmi_is_left_as_it_is() -> None:
     newer = SimpleNamespace(sessionqueue=[])
-    pyghmi_thread._mend(newer)
+    pyghmi_mends._mend_waits(newer)
     assert not hasattr(newer, "_io_wait")
 
 
@@ -81,7 +81,7 @@ def test_the_algorithm_that_a_bmc_chose_is_the_one(tag: int, status: int, algori
     class Mended(Session):
         pass
 
-    pyghmi_thread._mend_login(Mended)
+    pyghmi_mends._mend_login(Mended)
     session = Mended()
     session._got_rmcp_response(bytes([tag, status, 4, 0, *range(8), 0, 0, 0, 8, algorithm, 0, 0, 0]))
     assert session.did == [did]
