@@ -15,8 +15,8 @@ author:
 description:
   - Switches hundreds of machines in one task, by real or virtual BMCs, and waits until they are there.
   - A machine that is in the wanted state already is left alone and reads unchanged.
-  - Where no answer comes to a request, or the BMC is busy, the state is read. V(on), V(off) and V(soft) are sent again if it is
-    not there; V(cycle), V(reset) and V(nmi) never are.
+  - Where no answer comes to a request, or the BMC is busy, the state is read. V(on), V(off) and V(soft) are sent again
+    if it is not there; V(cycle), V(reset) and V(nmi) never are.
 extends_documentation_fragment:
   - baremetal.lab.attributes
   - baremetal.lab.bmc_targets

@@ -159,6 +159,18 @@ def test_bmcs_that_fall_silent_in_the_login_hold_up_no_other(tmp_path: Path) -> 
     assert [one["status"] for one in read["results"][:10]] == 10 * ["failed"]
 
 
+def test_a_bmc_that_is_given_under_many_names_is_asked_by_each(tmp_path: Path) -> None:
+    module = Module("bmc_info", tmp_path, python=sys.executable)
+    with Vbmcd() as vbmcd:
+        (bmc,) = vbmcd.apply(
+            {"name": "alias", "address": "127.0.0.1", "password": PASSWORD, "state": "started", **NO_MACHINE}
+        )["instances"]
+        targets = [{"name": f"name-{number}", "address": "127.0.0.1", "port": bmc["port"]} for number in range(20)]
+        read = module(targets=targets, username="admin", password=PASSWORD, timeout=20)
+    assert read["summary"] == {"ok": 20}, read
+    assert len({str({**one, "name": ""}) for one in read["results"]}) == 1
+
+
 def test_what_can_not_be_is_refused_with_the_name_and_the_remedy(controller: Playbooks) -> None:
     somebody = {"address": "127.0.0.1", "username": "admin", "password": "x"}
     wrong: list[tuple[dict[str, Any], str]] = [

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import uuid
+import weakref
 from concurrent.futures import Future
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..deadline import Deadline
 from ..errors import (
@@ -20,6 +22,7 @@ from ..errors import (
     MissingLibrary,
     NoAnswer,
     Refused,
+    TimedOut,
     Unreachable,
     Unsupported,
 )
@@ -73,7 +76,15 @@ class IpmiClient(Client):
         self._target = target
         self._deadline = deadline
         self._session: Any = None
-        self._login(_resolved(target))
+        self._turn: Optional[threading.Lock] = _turn(target)
+        left = deadline.left
+        if not self._turn.acquire(timeout=-1 if left == float("inf") else left):
+            raise TimedOut("another target of the same BMC and user took all the time")
+        try:
+            self._login(_resolved(target))
+        except HwctlError:
+            self.close()
+            raise
 
     def power(self) -> str:
         """Get Chassis Status (28.2)."""
@@ -121,9 +132,15 @@ class IpmiClient(Client):
         return found
 
     def close(self) -> None:
+        self._end()
+        if self._turn is not None:
+            self._turn.release()
+            self._turn = None
+
+    def _end(self) -> None:
+        """End the session. The BMC ends one by itself that could not be ended."""
         if self._session is None:
             return
-
         session, self._session = self._session, None
 
         def logout(future: Future[Any]) -> None:
@@ -131,7 +148,6 @@ class IpmiClient(Client):
             session.logout()
             settle(future, None)
 
-        # The BMC ends a session by itself that could not be ended.
         with contextlib.suppress(Exception):
             THREAD.ask(logout, 2.0)
 
@@ -198,13 +214,27 @@ class IpmiClient(Client):
         try:
             answer: Optional[Dict[str, Any]] = THREAD.ask(send, min(ANSWER_TIMEOUT, self._deadline.left))
         except NoAnswer:
-            self.close()
+            self._end()
             raise
         except Exception as error:  # pyghmi's own, for a session that is over
             raise Unreachable(f"the session with the BMC broke ({error})") from None
         if not answer:
             raise Unreachable("the session with the BMC broke")
         return _data(answer)
+
+
+_turns: weakref.WeakValueDictionary[Tuple[object, ...], threading.Lock] = weakref.WeakValueDictionary()
+_turns_lock = threading.Lock()
+
+
+def _turn(target: Target) -> threading.Lock:
+    """Held by who has a session: to another of the same BMC and user pyghmi gives the first one's, and its answers."""
+    key = (target.address, target.port, target.username, target.password, target.kg)
+    with _turns_lock:
+        lock = _turns.get(key)
+        if lock is None:
+            lock = _turns[key] = threading.Lock()
+        return lock
 
 
 def _data(answer: Dict[str, Any]) -> List[int]:
