@@ -52,6 +52,16 @@ async def test_a_user_changed_by_ipmi_is_read_back(board: RedfishBoard) -> None:
     assert (account["UserName"], account["RoleId"], account["Enabled"]) == ("ro", "Operator", True)
 
 
+async def test_a_user_whom_ipmi_has_only_named_can_be_enabled(board: RedfishBoard) -> None:
+    await board.ask(0x06, 0x45, "09" + b"nine".ljust(16, b"\0").hex())
+    answer = await board.web("PATCH", f"{ACCOUNTS}/9", {"Enabled": True})
+    assert answer.json["Enabled"] is False
+    assert [one["MessageArgs"] for one in answer.json["@Message.ExtendedInfo"]] == [["Enabled", "Password"]]
+    wanted = {"Password": "n9-Pa55", "RoleId": "Operator", "Enabled": True}
+    assert (await board.web("PATCH", f"{ACCOUNTS}/9", wanted)).json["Enabled"] is True
+    assert board.users[-1][-1] == User("nine", "n9-Pa55", Privilege.OPERATOR)
+
+
 async def test_an_account_is_changed_and_removed(board: RedfishBoard) -> None:
     changed = await board.web("PATCH", f"{ACCOUNTS}/3", {"RoleId": "Administrator", "UserName": "rw"})
     assert changed.json["UserName"] == "rw"

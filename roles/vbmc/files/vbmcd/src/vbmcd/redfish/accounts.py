@@ -196,8 +196,11 @@ def _refuse_taken(users: Users, name: str, number: int) -> None:
 def _changed(slot: Slot, changes: Changes) -> Slot:
     role = changes.get("RoleId", "")
     limit = int(PRIVILEGE_OF[role]) if role else slot.limit
+    # Whom IPMI has only named may not use a channel yet (22.26).
+    messaging = MESSAGING if changes.get("Enabled", False) else 0
     return replace(
         slot,
+        flags=slot.flags | messaging,
         name=changes.get("UserName", slot.name),
         password=changes.get("Password", slot.password),
         limit=limit,
@@ -219,6 +222,9 @@ async def set_account(request: Request, bmc: Bmc) -> Response:
     own = login.user.name == slot.name
     await users.change(number, lambda before: _changed(before, changes))
     after = users.slots[number]
+    if changes.get("Enabled", False) and after.user is None:
+        missing = "Password" if not after.password else "RoleId"
+        changes.refuse("Enabled", failure(400, "PropertyValueConflict", "Enabled", missing, related="#/Enabled"))
     if own and login.session and after.user is not None:
         bmc.part(Access).follow(login.session, after.user)
     return changes.response(_document(number, after))
