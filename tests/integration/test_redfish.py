@@ -49,6 +49,18 @@ def test_a_power_change_over_one_protocol_is_read_over_the_other(ports: tuple[in
         assert client.get(SYSTEM).json["PowerState"] == "On"
 
 
+def test_a_graceful_restart_ends_with_the_machine_on(ports: tuple[int, int]) -> None:
+    with Client(ports[1]) as client:
+
+        def happened() -> list[str]:
+            entries = client.get(f"{ROOT}/Managers/1/LogServices/SEL/Entries").json["Members"]
+            return [one["Message"].rpartition(": ")[2] for one in entries]
+
+        assert client.reset("GracefulRestart").status == 200
+        eventually(lambda: happened()[:2] == ["Power off", "Power off ended"], 5, "the machine is off, and on again")
+        assert client.get(SYSTEM).json["PowerState"] == "On"
+
+
 def test_a_session_lasts_until_it_is_deleted(ports: tuple[int, int]) -> None:
     with Client(ports[1], user="") as client:
         login = client.post(f"{ROOT}/SessionService/Sessions", {"UserName": "admin", "Password": "password"})

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from rig.board import until
 from rig.redfish import RESET, SYSTEM
 from rig.redfish_board import RedfishBoard
+from vbmcd.commands import graceful_restart
 from vbmcd.machine.base import Busy, Unsupported, WrongState
 
 CHASSIS_STATUS = (0x00, 0x01)
@@ -26,6 +30,63 @@ async def test_resets_are_power_commands_of_the_machine(board: RedfishBoard) -> 
         assert (await board.web("POST", RESET, {"ResetType": kind})).status == 200
     done = [call for call, _argument in board.machine.calls if call not in ("is_on", "set_autostart")]
     assert done == ["on", "reset", "cycle", "diag", "soft", "on", "off"]
+
+
+# --- A graceful restart ----------------------------------------------------------------------------------------------
+
+
+async def restart(board: RedfishBoard) -> None:
+    """Of a machine that is on, with a boot override."""
+    board.machine.on = True
+    await board.web("PATCH", SYSTEM, {"Boot": {"BootSourceOverrideTarget": "Pxe"}})
+    assert (await board.web("POST", RESET, {"ResetType": "GracefulRestart"})).status == 200
+
+
+def commanded(board: RedfishBoard) -> list[str]:
+    return [call for call, _argument in board.machine.calls if call in ("on", "off", "soft", "reset")]
+
+
+async def test_a_graceful_restart_switches_on_what_has_shut_down(board: RedfishBoard) -> None:
+    await restart(board)
+    await until(lambda: board.machine.on)
+    assert commanded(board) == ["soft", "on"]
+    assert (await board.get(SYSTEM)).json["Boot"]["BootSourceOverrideEnabled"] == "Disabled", "it was booted by PXE"
+
+
+async def test_a_graceful_restart_waits_for_the_guest_and_for_libvirt(
+    board: RedfishBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graceful_restart, "LOOK_SECONDS", 0.01)
+    await restart(board)
+    board.machine.on = True
+    looks = len(board.machine.calls)
+    await until(lambda: len(board.machine.calls) > looks + 2)
+    board.machine.fails = Busy("libvirt is away")
+    looks = len(board.machine.calls)
+    await until(lambda: len(board.machine.calls) > looks + 2)
+    assert commanded(board) == ["soft"]
+    board.machine.fails, board.machine.on = None, False
+    await until(lambda: board.machine.on)
+
+
+async def test_another_power_command_ends_a_graceful_restart(
+    board: RedfishBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graceful_restart, "LOOK_SECONDS", 0.01)
+    await restart(board)
+    board.machine.on = True
+    await board.web("POST", RESET, {"ResetType": "ForceOff"})
+    await until(lambda: not board.bmc.part(graceful_restart.GracefulRestart)._acting)
+    assert commanded(board) == ["soft", "off"]
+
+
+async def test_a_guest_that_does_not_shut_down_stays_on(board: RedfishBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graceful_restart, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(graceful_restart, "GRACE_SECONDS", 0.05)
+    await restart(board)
+    board.machine.on = True
+    await until(lambda: not board.bmc.part(graceful_restart.GracefulRestart)._acting)
+    assert commanded(board) == ["soft"]
 
 
 @pytest.mark.parametrize(
@@ -91,3 +152,13 @@ async def test_while_libvirt_is_away_the_rest_is_told(board: RedfishBoard) -> No
     system = (await board.get(SYSTEM)).json
     assert system["PowerState"] is None
     assert system["Status"] == {"State": "UnavailableOffline", "Health": "Critical"}
+
+
+@pytest.mark.parametrize(("autostart", "policy"), [(True, "AlwaysOn"), (False, "AlwaysOff"), (None, None)])
+async def test_a_restore_policy_that_was_never_set_is_the_hypervisors(
+    board: RedfishBoard, autostart: bool | None, policy: str | None
+) -> None:
+    board.machine.parts = replace(board.machine.parts, autostart=autostart)
+    assert (await board.get(SYSTEM)).json.get("PowerRestorePolicy") == policy
+    answer = await board.web("PATCH", SYSTEM, {"PowerRestorePolicy": "LastState"})
+    assert answer.json["PowerRestorePolicy"] == "LastState"

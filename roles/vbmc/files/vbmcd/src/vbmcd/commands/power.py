@@ -36,15 +36,15 @@ class LastRestart:
 
     def __init__(self, bmc: Bmc) -> None:
         self.cause = RestartCause.UNKNOWN
-        self.commanded = False
-        """Whether a client has given any power command."""
+        self.commands = 0
+        """How many power commands clients have given."""
         self.on_by_command = False
         """Whether the machine was last switched on by a command of IPMI (28.2, byte 3, bit 4)."""
 
 
 async def by_command(bmc: Bmc, action: Action) -> None:
     """What a client asked for. Raises MachineError or CommandError."""
-    bmc.part(LastRestart).commanded = True
+    bmc.part(LastRestart).commands += 1
     bmc.boot.wait_again()
     await _act(bmc, action)
     last = bmc.part(LastRestart)

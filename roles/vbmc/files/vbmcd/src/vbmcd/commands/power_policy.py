@@ -88,7 +88,7 @@ class Restorer:
         reason = ""
         for _turn in range(TRIES):
             # A client that has given a power command meanwhile knows better.
-            if self._stopped or self._bmc.part(power.LastRestart).commanded:
+            if self._stopped or self._bmc.part(power.LastRestart).commands:
                 break
             try:
                 await power.by_policy(self._bmc)

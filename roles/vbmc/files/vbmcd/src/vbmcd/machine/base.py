@@ -106,6 +106,8 @@ class Hardware:
     """Names of disks and MAC addresses of interfaces, first to boot first; or libvirt's words for kinds of them."""
     console: bool = False
     """Whether it has a serial console."""
+    autostart: Optional[bool] = None
+    """Whether it starts with its host, whatever it was before; None where that is not known."""
 
 
 class SecureBoot(NamedTuple):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any, List, Optional, Tuple
 
 import libvirt
@@ -37,7 +38,15 @@ def read_hardware(connection: Any, name: str) -> Hardware:
     domain = connection.lookupByName(name)
     document = ET.fromstring(domain.XMLDesc(0))
     running = bool(domain.isActive())
-    return parse_hardware(document, [_capacity(domain, disk) for disk in document.iterfind("devices/disk")], running)
+    capacities = [_capacity(domain, disk) for disk in document.iterfind("devices/disk")]
+    return replace(parse_hardware(document, capacities, running), autostart=_autostart(domain))
+
+
+def _autostart(domain: Any) -> Optional[bool]:
+    try:
+        return bool(domain.autostart())
+    except libvirt.libvirtError:
+        return None
 
 
 def _capacity(domain: Any, disk: ET.Element) -> Optional[int]:

@@ -15,6 +15,7 @@ from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import DEVICE_SHIFT, EFI, PERSISTENT, VALID, BootFlags
 from vbmcd.commands.boot_options import set_flags
 from vbmcd.commands.chassis import command_power
+from vbmcd.commands.graceful_restart import GracefulRestart
 from vbmcd.machine.base import Action, BootDevice, Hardware, MachineError
 from vbmcd.redfish.bios import bios_parts
 from vbmcd.redfish.chassis import ASSET_TAG, IDENTIFY, identify_document, set_common
@@ -46,10 +47,13 @@ RESET_TYPES: Dict[str, Tuple[Action, ...]] = {
     "GracefulShutdown": (Action.SOFT,),
     "ForceRestart": (Action.RESET,),
     "PowerCycle": (Action.CYCLE,),
+    "FullPowerCycle": (Action.CYCLE,),
     "Nmi": (Action.DIAGNOSTIC,),
     "PushPowerButton": (Action.SOFT, Action.ON),
 }
-"""What libvirt can do. The button does the first thing to a machine that is on, and the last to one that is off."""
+"""What libvirt can do, beside a graceful restart. The button does the first thing to a machine that is on, and the last
+to one that is off."""
+GRACEFUL_RESTART = "GracefulRestart"
 
 TARGETS: Dict[str, int] = {"None": 0x0, "Pxe": 0x1, "Hdd": 0x2, "Cd": 0x5, "Floppy": 0xF}
 """Boot device selectors of IPMI (table 28-14)."""
@@ -89,7 +93,6 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         identity = {"UUID": str(await bmc.machine.system_uuid())}
     except MachineError:
         state, identity, status = {"PowerState": None}, {}, {"State": "UnavailableOffline", "Health": "Critical"}
-    policy = power_policy.restore_policy(bmc)
     try:
         parts: Optional[Hardware] = await bmc.machine.hardware()
     except MachineError:
@@ -104,7 +107,7 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "Manufacturer": MANUFACTURER,
         "Model": PRODUCT,
         "AssetTag": bmc.part(Settings).text("AssetTag"),
-        **({"PowerRestorePolicy": POLICIES[policy]} if policy in POLICIES else {}),
+        **_restore_policy(bmc, parts),
         **identity,
         **state,
         "Status": status,
@@ -126,10 +129,18 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         "Actions": {
             f"#{RESET}": {
                 "target": f"{SYSTEM}/Actions/{RESET}",
-                "ResetType@Redfish.AllowableValues": list(RESET_TYPES),
+                "ResetType@Redfish.AllowableValues": [*RESET_TYPES, GRACEFUL_RESTART],
             }
         },
     }
+
+
+def _restore_policy(bmc: Bmc, parts: Optional[Hardware]) -> Dict[str, str]:
+    """As long as none is set here it is the hypervisor's, which IPMI calls unknown. Clients set what they can read."""
+    policy = power_policy.restore_policy(bmc)
+    if policy not in POLICIES and parts is not None and parts.autostart is not None:
+        policy = power_policy.ALWAYS_ON if parts.autostart else power_policy.STAY_OFF
+    return {"PowerRestorePolicy": POLICIES[policy]} if policy in POLICIES else {}
 
 
 async def boot_document(bmc: Bmc, parts: Optional[Hardware]) -> Dict[str, Any]:
@@ -221,7 +232,11 @@ def wanted_flags(before: BootFlags, changes: Changes) -> BootFlags:
 @systems.post(f"{SYSTEM}/Actions/{RESET}", privilege=COMPONENTS)
 async def reset(request: Request, bmc: Bmc) -> Response:
     """Power: what Chassis Control does (28.3), with the pending boot override."""
-    wanted = action_parameter(request.body, RESET, "ResetType", RESET_TYPES, default="ForceRestart")
+    kinds = (*RESET_TYPES, GRACEFUL_RESTART)
+    wanted = action_parameter(request.body, RESET, "ResetType", kinds, default="ForceRestart")
+    if wanted == GRACEFUL_RESTART:
+        await bmc.part(GracefulRestart).begin()
+        return done()
     actions = RESET_TYPES[wanted]
     action = actions[0] if len(actions) == 1 or await bmc.machine.is_on() else actions[-1]
     await command_power(bmc, action)
