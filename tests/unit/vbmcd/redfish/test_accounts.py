@@ -62,6 +62,11 @@ async def test_a_user_whom_ipmi_has_only_named_can_be_enabled(board: RedfishBoar
     assert board.users[-1][-1] == User("nine", "n9-Pa55", Privilege.OPERATOR)
 
 
+async def test_an_account_is_never_locked(board: RedfishBoard) -> None:
+    assert (await board.web("PATCH", f"{ACCOUNTS}/3", {"Locked": False})).json["Locked"] is False
+    assert (await board.web("PATCH", f"{ACCOUNTS}/3", {"Locked": True})).messages == ["PropertyValueError"]
+
+
 async def test_an_account_is_changed_and_removed(board: RedfishBoard) -> None:
     changed = await board.web("PATCH", f"{ACCOUNTS}/3", {"RoleId": "Administrator", "UserName": "rw"})
     assert changed.json["UserName"] == "rw"

@@ -142,11 +142,20 @@ def _password(path: str, value: Any) -> str:
         raise failure(400, "PropertyValueError", path, related=f"#/{path}", resolution=resolution) from None
 
 
+def _unlocked(path: str, value: Any) -> bool:
+    """Who unlocks an account finds it so: none is ever locked."""
+    if boolean(path, value):
+        never = "Disable the account instead: none is ever locked."
+        raise failure(400, "PropertyValueError", path, related=f"#/{path}", resolution=never)
+    return False
+
+
 SETTABLE: Settable = {
     "UserName": _username,
     "Password": _password,
     "RoleId": one_of(tuple(ROLES)),
     "Enabled": boolean,
+    "Locked": _unlocked,
 }
 
 
