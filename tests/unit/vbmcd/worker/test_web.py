@@ -111,6 +111,16 @@ async def test_a_certificate_is_made_once_and_kept_as_a_record() -> None:
     first.endpoint.stop()
 
 
+@pytest.mark.filterwarnings("error")
+async def test_a_certificate_that_was_made_is_made_anew_once_it_has_expired() -> None:
+    site = Site(tls=True)
+    now = datetime.datetime.now(datetime.UTC)
+    pem = certificate.make(site.board.bmc.instance, now)
+    assert certificate.fits(pem, site.board.bmc.instance, now)
+    assert not certificate.fits(pem, site.board.bmc.instance, now + datetime.timedelta(days=366 * certificate.YEARS))
+    site.endpoint.stop()
+
+
 async def test_a_certificate_that_was_renewed_is_read_anew(tmp_path: Path) -> None:
     site, file = Site(tls=True), tmp_path / "pem"
     site.board.bmc.instance = replace(site.board.bmc.instance, redfish=Redfish(1, certificate=str(file)))

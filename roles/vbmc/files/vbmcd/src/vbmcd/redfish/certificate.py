@@ -69,4 +69,8 @@ def fits(pem: bytes, instance: Instance, now: datetime.datetime) -> bool:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, x509.ExtensionNotFound):
         return False
-    return list(names) == names_of(instance) and certificate.not_valid_after > now.replace(tzinfo=None)
+    # The one without a zone goes away; Debian 12's cryptography has no other.
+    ends = getattr(certificate, "not_valid_after_utc", None)
+    if ends is None:
+        ends = certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    return list(names) == names_of(instance) and ends > now
