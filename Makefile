@@ -38,12 +38,15 @@ help: ## list the targets
 
 # --- A lab -----------------------------------------------------------------------------------------------------------
 
-.PHONY: lab lab-down status
+.PHONY: lab lab-down power status
 lab: $(STAMPS)/collection ## bring up the lab of INVENTORY (default: the example, on this machine)
 	$(PLAYBOOK) baremetal.lab.bring_up
 
 lab-down: $(STAMPS)/collection ## remove that lab and nothing else
 	$(PLAYBOOK) baremetal.lab.tear_down
+
+power: $(STAMPS)/collection ## read that lab's power by its BMCs, or switch it (ARGS="-e power_state=on")
+	$(PLAYBOOK) baremetal.lab.power
 
 status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and power, here and as an HTML page (PAGE=FILE)
 	$(PLAYBOOK) baremetal.lab.status -e lab_status_page="$(PAGE)"

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The nodes of a lab as other tools have to know them: what the inventory says joined with what the hypervisors have.
 
-Called by the action ``lab_export``. Pure. Ports, MAC addresses and hardware are the hypervisors' word, since ports are
-allocated there and a domain may have been changed by hand; credentials are the inventory's, since a daemon tells none.
+Called by the action ``lab_export`` and the filter ``lab_targets``. Pure. Ports, MAC addresses and hardware are the
+hypervisors' word, since ports are allocated there and a domain may have been changed by hand; credentials are the
+inventory's, since a daemon tells none.
 """
 
 from __future__ import annotations
@@ -95,6 +96,25 @@ def read_endpoints(
         except NotThere as problem:
             problems.append(str(problem))
     return Endpoints(endpoints, [*problems, *_collisions(endpoints)])
+
+
+def read_targets(
+    nodes: Sequence[Document], found: Mapping[str, Document], protocol: str = ""
+) -> Tuple[List[Dict[str, Any]], List[str]]:
+    """Items of the option targets of the modules for BMCs, and what is in the way. `nodes`, `found`: as above.
+
+    `protocol`: ipmi or redfish. Without, redfish of nodes that have it, and ipmi of the others.
+    """
+    read = read_endpoints(nodes, found, {})
+    ways = {node.name: node.targets() for node in read.nodes}
+    problems = [
+        f"node '{name}' is to be reached by {protocol}, which its BMC does not have: give it bmc_redfish: true and run "
+        "bring_up, or leave it out with --limit"
+        for name, targets in ways.items()
+        if protocol and protocol not in targets
+    ]
+    found_ways = [targets.get(protocol) or targets.get("redfish") or targets["ipmi"] for targets in ways.values()]
+    return found_ways, [*read.problems, *problems]
 
 
 def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]) -> Endpoint:

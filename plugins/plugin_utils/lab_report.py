@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
-from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import reached_at, with_port
+from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import RedfishService, reached_at, with_port
 
 POWER_STATES = ("on", "off")
 UNKNOWN = "unknown"
@@ -61,6 +61,8 @@ class Node:
     vcpus: Optional[int] = None
     bmc: str = UNKNOWN
     """Address and port, `none`, or `unknown` where the daemon could not be asked."""
+    redfish: Optional[str] = None
+    """The URL of its Redfish service, if it has one."""
     power: str = UNKNOWN
     """on, off, or why it can't be told."""
     power_kind: str = UNKNOWN
@@ -164,6 +166,7 @@ def _node(node: Document, hosts: Mapping[str, Told]) -> Node:
         memory_mb=(found or wanted).get("memory_mb"),
         vcpus=(found or wanted).get("vcpus"),
         bmc=_endpoint(node["name"], here) if here and here.daemon.get("running") else UNKNOWN,
+        redfish=_redfish(node["name"], here) if here else None,
         power=power,
         power_kind=power if power in POWER_STATES else UNKNOWN,
         problems=_problems(node, here, found, found_on, read),
@@ -213,6 +216,8 @@ def _bmc_problems(node: Document, here: Optional[Told], read: Document) -> Itera
         yield f"its BMC is stopped: bring_up starts it, as 'vbmc start {name}' does"
     elif read.get("power") not in POWER_STATES:
         yield f"its BMC does not tell the power state: {read.get('power', 'it was not asked')}"
+    elif read.get("redfish"):
+        yield f"its BMC does not answer over Redfish: {read['redfish']}; see the log of vbmcd"
 
 
 def _lab(owned: Document) -> str:
@@ -236,3 +241,8 @@ def _endpoint(name: str, here: Told) -> str:
     if instance is None or instance.get("port") is None:
         return "none"
     return with_port(reached_at(str(instance.get("address", "")), here.address), instance["port"])
+
+
+def _redfish(name: str, here: Told) -> Optional[str]:
+    service = RedfishService.of(here.instances.get(name) or {}, here.address)
+    return service.url if service else None

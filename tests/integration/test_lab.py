@@ -25,6 +25,7 @@ import jsonschema
 import pytest
 
 from rig.browser import Browser
+from rig.firmware import image_file
 from rig.networks import interface, subnet
 from rig.sandbox import Sandbox
 from rig.waiting import eventually
@@ -265,17 +266,30 @@ def test_a_lab_comes_up_is_left_alone_and_goes_without_a_trace(bare: Lab, tmp_pa
     assert changes(bare.play("tear_down")) == {"hv": 0}
 
 
-def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
-    lab.play("bring_up")
+def test_what_is_exported_is_all_that_a_client_needs(lab: Lab, tmp_path: Path) -> None:
+    own = deepcopy(INVENTORY)
+    firmware = {"activation_seconds": 0.1, "reboot_seconds": 0.5}
+    own["nodes"]["hosts"]["labtest-3"] = {
+        "bmc_redfish": True,
+        "bmc_firmware": firmware,
+        "lab_export_protocol": "redfish",
+    }
+    lab.play("bring_up", inventory=own)
     where = ("-e", "lab_export_path=/root/exports", "--diff")
-    assert changes(lab.play("export", *where)) == {"hv": 1}
-    assert changes(lab.play("export", *where)) == {"hv": 0}
+    assert changes(lab.play("export", *where, inventory=own)) == {"hv": 1}
+    assert changes(lab.play("export", *where, inventory=own)) == {"hv": 0}
     assert set(lab.sandbox.run("sh", "-c", "stat -c %a /root/exports/*").stdout.split()) == {"600"}
 
     exported = json.loads(lab.sandbox.run("cat", "/root/exports/ironic.json").stdout)
     jsonschema.validate(exported, json.loads((CHECKOUT / "tests/schemas/ironic.json").read_text()))
-    assert [node["name"] for node in exported["nodes"]] == ["labtest-1", "labtest-2"]
-    for node in exported["nodes"]:
+    *by_ipmi, by_redfish = exported["nodes"]
+    assert [node["name"] for node in by_ipmi] == ["labtest-1", "labtest-2"]
+    told = by_redfish["driver_info"]
+    system = told["redfish_address"] + told["redfish_system_id"]
+    user = f"{told['redfish_username']}:{told['redfish_password']}"
+    answer = lab.sandbox.run("curl", "--silent", "--insecure", "--user", user, system).stdout
+    assert (by_redfish["name"], json.loads(answer)["PowerState"]) == ("labtest-3", "Off")
+    for node in by_ipmi:
         told = node["driver_info"]
         client = ["ipmitool", "-I", "lanplus", "-E", "-H", told["ipmi_address"], "-p", str(told["ipmi_port"])]
         client += ["-U", told["ipmi_username"], "power"]
@@ -284,7 +298,7 @@ def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
             eventually(lambda: lab.virsh("domstate", node["name"]) == state, what=f"{node['name']} is {state}")  # noqa: B023
         assert node["ports"][0]["address"] in lab.virsh("domiflist", node["name"])
 
-    for machine in json.loads(lab.sandbox.run("cat", "/root/exports/maas.json").stdout):
+    for machine in json.loads(lab.sandbox.run("cat", "/root/exports/maas.json").stdout)[:2]:
         power = machine["power_parameters"]
         asked = ["ipmipower", "--driver-type", power["power_driver"], "-h", power["power_address"], "-l", "OPERATOR"]
         asked += ["-u", power["power_user"], "-p", power["power_pass"], "-I", power["cipher_suite_id"], "--stat"]
@@ -292,8 +306,20 @@ def test_what_is_exported_is_all_that_a_client_needs(lab: Lab) -> None:
 
     lab.sandbox.write("/root/lab.vbmc.yml", "plugin: baremetal.lab.vbmc\n")
     hosts = lab.inventory("/root/inventory.json", "/root/lab.vbmc.yml")
-    ports = {node["name"]: node["driver_info"]["ipmi_port"] for node in exported["nodes"]}
+    ports = {node["name"]: node["driver_info"]["ipmi_port"] for node in by_ipmi}
     assert {name: hosts[name]["bmc_port"] for name in ports} == ports
+    # What the playbook `status` had the BMC make at the end of `bring_up`.
+    assert hosts["labtest-3"]["bmc_redfish_target"]["fingerprint"]
+
+    # So power and firmware need the lab's inventory alone.
+    other = ("--limit", "labtest-3")
+    assert changes(lab.play("power", "-e", "power_state=on", *other, inventory=own)) == {"labtest-3": 1}
+    assert lab.virsh("list", "--name") == "labtest-3"
+    read = lab.play("power", "-e", "power_protocol=ipmi", inventory=own)
+    assert re.findall(r'"labtest-.": "(.*)"', read) == ["off", "off", "on"]
+    lab.sandbox.bring(image_file(tmp_path / "bmc.tar"), "/root/bmc.tar")
+    quick = {"firmware_image": "/root/bmc.tar", "firmware_poll_interval": 0.2, "firmware_verify_interval": 0.2}
+    assert changes(lab.play("firmware_update", "-e", json.dumps(quick), *other, inventory=own)) == {"labtest-3": 1}
 
 
 @pytest.mark.core("2.20")

@@ -39,6 +39,18 @@ def test_a_lab_that_is_well_needs_no_look() -> None:
     assert (hypervisor["memory_defined_mb"], hypervisor["vcpus_defined"], hypervisor["workers"]) == (8192, 8, 2)
 
 
+def test_a_bmc_with_redfish_is_shown_at_both_places_and_has_to_answer_at_both() -> None:
+    service = {"enabled": True, "tls": True, "port": 443, "address": "", "certificate": ""}
+    bmcs = [bmc("n1", redfish=service, address="::"), bmc("n2", redfish={"enabled": False})]
+    lab = told([domain("n1"), domain("n2")], bmcs, {"n1": "on", "n2": "on"})
+    found = report(LAB, [node("n1"), node("n2")], {"hv1": lab})
+    assert [one["redfish"] for one in found["nodes"]] == ["https://192.0.2.1:443", None]
+    assert problems(found) == {}
+    lab["power"]["n1"]["redfish"] = "Connection refused"
+    [problem] = problems(report(LAB, [node("n1")], {"hv1": lab}))["n1"]
+    assert problem.startswith("its BMC does not answer over Redfish: Connection refused")
+
+
 def test_no_password_is_in_a_report() -> None:
     assert "not-for-printing" not in json.dumps(report(LAB, [node("n1")], {"hv1": running("n1")}))
 

@@ -15,7 +15,7 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parents[3]
 README = (CHECKOUT / "README.md").read_text()
 PAGES = ["README.md", *sorted(str(page.relative_to(CHECKOUT)) for page in CHECKOUT.glob("docs/**/*.md"))]
-INTERNAL_FILTERS = {"bmc_addresses", "lab_graph", "lab_nodes", "lab_plan", "lab_page", "lab_report"}
+INTERNAL_FILTERS = {"bmc_addresses", "lab_graph", "lab_nodes", "lab_plan", "lab_page", "lab_report", "lab_targets"}
 """The roles' own tools, documented by ansible-doc; nothing that a reader of the README looks for."""
 
 

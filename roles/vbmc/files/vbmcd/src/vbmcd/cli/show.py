@@ -65,7 +65,8 @@ def _properties(status: Mapping[str, Any], words: Mapping[str, Callable[[Any], s
     renamed = {"domain": "domain_name"}
     for key in sorted(status, key=lambda key: renamed.get(key, key)):
         shown = words.get(key)
-        yield renamed.get(key, key), shown(status[key]) if shown and status.get(key) else _cell(status, key)
+        value = _cell(status, key)
+        yield renamed.get(key, key), (shown(value) if value else "") if shown else value
 
 
 def _users(users: Iterable[Mapping[str, str]]) -> str:
