@@ -11,7 +11,7 @@ from typing import Any, Dict, Generator, Mapping, Optional, Sequence
 
 from ..clients.firmware import Inventory
 from ..deadline import Deadline
-from ..errors import CalledOff, Cancelled
+from ..errors import CalledOff, Cancelled, TimedOut
 from ..masking import masked
 from ..outcome import FAILED as OUTCOME_FAILED
 from ..outcome import Outcome
@@ -21,7 +21,7 @@ from .journal import Journal
 from .pools import Pause, Wish
 from .request import FirmwareRequest
 from .session import LongSession
-from .states import ENDS, INSPECT
+from .states import ENDS, FAILED, INSPECT
 
 NOTE_SECONDS = 1.0
 """Between two notes of how much was sent."""
@@ -88,6 +88,8 @@ class Subject:
         """What it found, whatever it wanted: a machine that it switched off is not to stay off."""
         self.left_in: Optional[str] = self.hint("state")
         """The step that it broke off in."""
+        if self.left_in == FAILED and self.hint("kind") in (Cancelled.kind, TimedOut.kind):
+            self.left_in = self.hint("failed_in")  # called off, and not at its end
 
     @property
     def key(self) -> str:

@@ -403,6 +403,21 @@ def test_a_run_that_is_called_off_accounts_for_all(update: Updates) -> None:
     assert update.journal()[-1]["end"] == {"failed": 2}
 
 
+def test_a_reboot_that_a_run_was_called_off_in_is_seen_through_by_the_next_one(update: Updates) -> None:
+    bmc = update.fleet.bmc("a")
+
+    def call_off(name: str) -> None:
+        if name == "reset" and update.manager is not None:
+            update.manager.cancel()
+
+    bmc.most_steps = call_off
+    (off,) = update("a", run_id="first")
+    bmc.most_steps = None
+    (outcome,) = update("a", run_id="second")
+    assert off.failure is not None and off.failure.kind == "cancelled"
+    assert (outcome.status, bmc.uploads, bmc.resets, bmc.version) == ("changed", 1, 1, "2.0")
+
+
 def test_no_journal_shows_a_password_and_nobody_else_reads_it(update: Updates) -> None:
     update.fleet.bmc("a").faults = [rig.CUT, rig.EXCEPTION]
     update("a")
