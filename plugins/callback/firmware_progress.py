@@ -14,6 +14,7 @@ author:
 description:
   - While M(baremetal.lab.firmware) runs on the controller, follows the journal of its run and shows how many BMCs are
     done and what the others are at, with the rate of the uploads and the time that is left.
+  - Where each host updates its own BMC, there are as many runs, and they are shown as one.
   - On a terminal that is a line that is written anew, elsewhere a line now and then.
 requirements:
   - to be enabled, with C(callbacks_enabled=baremetal.lab.firmware_progress) in C(ansible.cfg)
@@ -52,8 +53,10 @@ from ansible_collections.baremetal.lab.plugins.plugin_utils.firmware_progress im
 from ansible_collections.baremetal.lab.plugins.plugin_utils.journal_tail import JournalTail
 
 ACTIONS = ("baremetal.lab.firmware", "firmware")
-LOOK = 0.25
-"""Seconds between two looks at the journal."""
+LOOK = 0.1
+"""Seconds between two looks at the journals."""
+CLEAR, UP = "\x1b[J", "\x1b[1A"
+"""Of a terminal: what comes after the cursor is blank; the cursor goes up a line."""
 
 
 class CallbackModule(CallbackBase):
@@ -74,17 +77,25 @@ class CallbackModule(CallbackBase):
             folder = self.get_option("journal_dir") or default_folder()
             self._follower = _Follower(folder, float(self.get_option("interval")), self._display)
 
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        self.v2_playbook_on_task_start(task, False)
+
     def v2_runner_on_ok(self, result: Any) -> None:
-        self._end()
+        self._told()
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        self._end()
+        self._told()
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._end()
+        self._told()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._end()
+
+    def _told(self) -> None:
+        """The result of a host was shown, and other hosts may have a way to go."""
+        if self._follower is not None:
+            self._follower.make_way()
 
     def _end(self) -> None:
         if self._follower is not None:
@@ -93,7 +104,7 @@ class CallbackModule(CallbackBase):
 
 
 class _Follower:
-    """A thread that shows what a journal says that was begun since."""
+    """A thread that shows what journals say that were begun since."""
 
     def __init__(self, folder: str, interval: float, display: Any) -> None:
         self._tail = JournalTail(folder)
@@ -101,8 +112,10 @@ class _Follower:
         self._interval = interval
         self._display = display
         self._terminal = sys.stdout.isatty()
-        self._shown = ""
+        self._shown = ("", False)
+        """The line, and whether it was a last one."""
         self._shown_at = 0.0
+        self._writing = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="firmware-progress", daemon=True)
         self._thread.start()
@@ -111,24 +124,35 @@ class _Follower:
         self._over.set()
         self._thread.join()
 
+    def make_way(self) -> None:
+        """What was shown by others stands where the line was: what is left of that goes."""
+        with self._writing:
+            if self._terminal:
+                sys.stdout.write(CLEAR)
+                sys.stdout.flush()
+            self._look_now(last=False)
+
     def _follow(self) -> None:
         while not self._over.wait(LOOK):
-            self._look(last=False)
-        self._look(last=True)
+            with self._writing:
+                self._look_now(last=False)
+        with self._writing:
+            self._look_now(last=True)
 
-    def _look(self, last: bool) -> None:
+    def _look_now(self, last: bool) -> None:
         for record in self._tail.more():
             self._progress.feed(record)
-        line = self._progress.line()
-        if not self._progress.begun or (line == self._shown and not last):
+        line, final = self._progress.line(), last or self._progress.settled
+        if not self._progress.begun or (line, final or self._shown[1]) == self._shown:
             return
         if self._terminal:
             width = os.get_terminal_size(sys.stdout.fileno()).columns or 80
-            sys.stdout.write(f"\r{line[: width - 1]}\x1b[K" + ("\n" if last else ""))
+            # Below an empty line, in which the cursor waits: what Ansible shows meanwhile begins there.
+            sys.stdout.write(f"{CLEAR}{line}\n" if final else f"{CLEAR}\n{line[: width - 1]}{UP}\r")
             sys.stdout.flush()
-        elif time.monotonic() - self._shown_at >= self._interval or (last and line != self._shown):
+        elif final or time.monotonic() - self._shown_at >= self._interval:
             self._display.display(line)
             self._shown_at = time.monotonic()
         else:
             return
-        self._shown = line
+        self._shown = (line, final)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a firmware run is, from its journal as it grows, in a line. Called by the callback ``firmware_progress``."""
+"""How far firmware runs are, from journals as they grow, in a line: the callback ``firmware_progress`` calls it."""
 
 from __future__ import annotations
 
@@ -31,22 +31,38 @@ class Progress:
         self._states: dict[str, str] = {}
         self._waiting: set[str] = set()
         """BMCs that another run works on."""
-        self._count = 0
-        self._bytes = 0
+        self._counts: dict[str, int] = {}
+        """By run, of which there is one a task or one a host."""
+        self._ended: set[str] = set()
+        self._sent_by: dict[str, int] = {}
         self._sent = 0
         self._sent_at = self._begun
         self._rate = 0.0
 
     @property
     def begun(self) -> bool:
-        return self._count > 0
+        return bool(self._counts)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all runs that began have ended."""
+        return self.begun and self._ended >= set(self._counts)
+
+    @property
+    def _count(self) -> int:
+        return sum(self._counts.values())
 
     def feed(self, record: Mapping[str, Any]) -> None:
+        run = str(record.get("run", ""))
         if "begin" in record:
-            self._count, self._bytes = int(record["begin"]), int(record.get("bytes", 0))
-            self._begun = self._clock()
+            self._begun = self._begun if self._counts else self._clock()
+            self._counts[run] = int(record["begin"])
+            self._ended.discard(run)
+        elif "end" in record:
+            self._ended.add(run)
         elif "sent" in record:
-            self._measure(int(record["sent"]))
+            self._sent_by[run] = int(record["sent"])
+            self._measure(sum(self._sent_by.values()))
         elif "target" in record and "state" in record:
             self._states[str(record["target"])] = str(record["state"])
             self._waiting.discard(str(record["target"]))

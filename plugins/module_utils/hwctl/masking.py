@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Iterable
+from urllib.parse import quote
 
 MASK = "********"
 
@@ -18,5 +20,7 @@ def masked(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret replaced; the longest first, since one may be part of another."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST:
-            text = text.replace(secret, MASK)
+            # As it is, and as a message shows it that quotes JSON, an address or Python's own words.
+            for shown in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), repr(secret)[1:-1]):
+                text = text.replace(shown, MASK)
     return text

@@ -113,6 +113,29 @@ def test_a_journal_is_followed_from_where_it_grows(tmp_path: Path) -> None:
     assert [sorted(one) for one in tail.more()] == [["half"], ["run", "sent", "time"]]
 
 
+def test_the_runs_of_many_hosts_are_one_and_one_in_the_background_is_none_of_them(tmp_path: Path) -> None:
+    background = tmp_path / "background.jsonl"
+    background.write_text(json.dumps(at(0, begin=500, run="background")) + "\n")
+    tail, progress = JournalTail(str(tmp_path)), Progress(lambda: 0.0)
+    for name in "abc":
+        records = [at(0, begin=1, run=name), at(1, target=name, key=name, state="UPLOAD", run=name)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    for path, record in (
+        (background, at(1, target="z", key="z", state="UPLOAD", run="background")),
+        (tmp_path / "a.jsonl", at(1, target="a", key="a", state="DONE", run="a")),
+        (tmp_path / "a.jsonl", at(1, end={"changed": 1}, run="a")),
+    ):
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    for record in tail.more():
+        progress.feed(record)
+    assert progress.line().startswith("[########                ] 1/3 done, 2 upload")
+    assert not progress.settled
+    for name in "bc":
+        progress.feed(at(1, end={"changed": 1}, run=name))
+    assert progress.settled
+
+
 def test_a_run_that_is_begun_anew_under_its_name_is_followed_too(tmp_path: Path) -> None:
     path = tmp_path / "week-12.jsonl"
     path.write_text(json.dumps(at(0, begin=9)) + "\n")

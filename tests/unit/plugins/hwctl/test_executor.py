@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from urllib.parse import quote
 
 import pytest
 
@@ -20,6 +22,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor import ParallelNodes
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.power import PowerManager
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.masking import masked
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.node import Node
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.outcome import OK, Outcome
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
@@ -215,3 +218,9 @@ def test_nodes_are_worked_on_at_one_time(fleet: Fleet) -> None:
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(BadRequest):
         Limits(**wrong)
+
+
+def test_a_secret_is_masked_in_whatever_way_a_message_quotes_it() -> None:
+    secret = 'pa"ss\\w0rd é'
+    for shown in (secret, json.dumps({"Password": secret}), quote(secret), repr([secret])):
+        assert "ss" not in masked(f"the BMC said {shown}", [secret]).replace("Password", "")
