@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Type, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import PROTOCOLS
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor import ParallelNodes
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
@@ -28,7 +29,7 @@ NAMED_FAILURES = 5
 _OF_A_TARGET: Dict[str, Dict[str, Any]] = {
     "name": {"type": "str"},
     "address": {"type": "str"},
-    "protocol": {"type": "str", "choices": ["ipmi", "openbmc", "redfish"]},
+    "protocol": {"type": "str", "choices": sorted(PROTOCOLS)},
     "port": {"type": "int"},
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},

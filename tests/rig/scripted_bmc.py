@@ -54,7 +54,7 @@ class Fleet:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._bmcs: dict[str, ScriptedBmc] = {}
-        monkeypatch.setitem(clients.PROTOCOLS, "ipmi", self._open)
+        monkeypatch.setitem(clients.PROTOCOLS, "ipmi", clients.Protocol(self._open, 623))
 
     def bmc(self, name: str) -> ScriptedBmc:
         return self._bmcs.setdefault(name, ScriptedBmc())

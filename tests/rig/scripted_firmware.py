@@ -141,7 +141,7 @@ class FirmwareFleet:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._bmcs: dict[str, FirmwareBmc] = {}
-        monkeypatch.setitem(clients.PROTOCOLS, "redfish", self._open)
+        monkeypatch.setitem(clients.PROTOCOLS, "redfish", clients.Protocol(self._open, 443))
         monkeypatch.setattr(LongSession, "reached", lambda session: iter(()))  # there is nobody to knock at
 
     def bmc(self, name: str) -> FirmwareBmc:

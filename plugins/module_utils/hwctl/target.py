@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .errors import BadRequest
 
-DEFAULT_PORTS: Dict[str, int] = {"ipmi": 623, "openbmc": 443, "redfish": 443, "ssh": 22}
+SSH_PORT = 22
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,12 @@ class Target:
         for key in ("protocol", "username", "password"):
             if given.get(key) is None:
                 raise BadRequest(f"target {given['name']!r} has no {key}")
-        if given["protocol"] not in DEFAULT_PORTS:
+        ports = _default_ports()
+        if given["protocol"] not in ports:
             raise BadRequest(
-                f"target {given['name']!r} has the protocol {given['protocol']!r}: one of {', '.join(DEFAULT_PORTS)}"
+                f"target {given['name']!r} has the protocol {given['protocol']!r}: one of {', '.join(sorted(ports))}"
             )
-        given.setdefault("port", DEFAULT_PORTS[given["protocol"]])
+        given.setdefault("port", ports[given["protocol"]])
         if not 0 < given["port"] < 65536:
             raise BadRequest(f"target {given['name']!r} has the port {given['port']}: give one of 1 to 65535")
         return cls(tls=tls, **given)
@@ -84,3 +85,9 @@ class Target:
     def secrets(self) -> Tuple[str, ...]:
         """What no message about this target may show."""
         return tuple(secret for secret in (self.password, self.kg) if secret)
+
+
+def _default_ports() -> Dict[str, int]:
+    from .clients import PROTOCOLS  # not above, since clients know of targets
+
+    return {"ssh": SSH_PORT, **{name: protocol.port for name, protocol in PROTOCOLS.items()}}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Callable, Dict
 
 from ..deadline import Deadline
@@ -15,19 +16,26 @@ from .ipmi import IpmiClient
 from .openbmc import OpenBmcClient
 from .redfish import RedfishClient
 
-Opener = Callable[[Target, Deadline], Client]
 
-PROTOCOLS: Dict[str, Opener] = {
-    "ipmi": IpmiClient,
-    "openbmc": OpenBmcClient,
-    "redfish": RedfishClient,
+@dataclass(frozen=True)
+class Protocol:
+    """How a session is opened, and the port where none is given."""
+
+    open: Callable[[Target, Deadline], Client]
+    port: int
+
+
+PROTOCOLS: Dict[str, Protocol] = {
+    "ipmi": Protocol(IpmiClient, 623),
+    "openbmc": Protocol(OpenBmcClient, 443),
+    "redfish": Protocol(RedfishClient, 443),
 }
 """Static, since Ansible ships to a host only what imports reach."""
 
 
 def connect(target: Target, deadline: Deadline) -> Client:
     """A session with a target's BMC. Raises HwctlError."""
-    opener = PROTOCOLS.get(target.protocol)
-    if opener is None:
+    protocol = PROTOCOLS.get(target.protocol)
+    if protocol is None:
         raise BadRequest(f"nothing of the kind can be done by {target.protocol}: use {', '.join(PROTOCOLS)}")
-    return opener(target, deadline)
+    return protocol.open(target, deadline)
