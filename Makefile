@@ -99,7 +99,7 @@ unit: $(STAMPS)/test ## unit tests
 integration: $(STAMPS)/test ## integration tests, with real libvirtd and QEMU (as root)
 	REQUIRE_LIBVIRT=1 python -m pytest tests/integration $(ARGS)
 
-bench: $(STAMPS)/test $(STAMPS)/bench ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
+bench: $(STAMPS)/test $(STAMPS)/bench $(STAMPS)/redfish ## benchmarks beside VirtualBMC and ipmi_sim; takes a while
 	PYTHONPATH=tests python -m benchmarks $(ARGS)
 
 bench-lab: $(STAMPS)/test ## a lab of 60 nodes on two hypervisors, with the time of each step (as root)

@@ -15,14 +15,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import dependencies, firmware, redfish, report, throughput
+from benchmarks import dependencies, firmware, power, redfish, report, throughput
 from benchmarks.scenarios import Case, commands, footprint
 from benchmarks.servers import CHECKOUT, DOMAINS, IpmiSim, Server, Vbmcd, VirtualBmc, domain
 from benchmarks.task import vbmc_task
 from rig.domains import tiny_domain
 from rig.libvirtd import Libvirtd
 
-PARTS = ("footprints", "commands", "busy", "task", "dependencies", "redfish", "firmware")
+PARTS = ("footprints", "commands", "busy", "task", "dependencies", "redfish", "power", "firmware")
 RESULT = CHECKOUT / ".cache/bench/result.json"
 
 
@@ -42,6 +42,8 @@ class Size:
     rounds: int
     redfish: int = 500
     """BMCs for the memory of one that nobody asks."""
+    power: int = 500
+    """BMCs whose power one task reads."""
     paced_seconds: float = 3.0
     follow: tuple[tuple[int, int], ...] = ((1, 500), (8, 100))
     """Numbers of dependencies, and how often each group is suspended and resumed."""
@@ -50,7 +52,7 @@ class Size:
 
     @property
     def domains(self) -> int:
-        most = max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task, self.redfish)
+        most = max(*self.auto, *self.instance, *self.virtualbmc, self.crowd, self.task, self.redfish, self.power)
         return min(most, DOMAINS)
 
 
@@ -60,7 +62,7 @@ FULL = Size(
 )  # fmt: skip
 QUICK = Size(
     auto=(1, 50), instance=(1, 50), virtualbmc=(1, 10),
-    crowd=50, busy=(20, 50), task=50, redfish=100, commands=1000, rounds=3, paced_seconds=0.5,
+    crowd=50, busy=(20, 50), task=50, redfish=100, power=50, commands=1000, rounds=3, paced_seconds=0.5,
     follow=((1, 20), (8, 5)), uploads=((10, 8, 2.0),),
 )  # fmt: skip
 
@@ -123,6 +125,10 @@ def run(size: Size, folder: Path, libvirtd: Libvirtd, parts: Collection[str]) ->
     if "redfish" in parts:
         say("requests of Redfish, and BMCs that nobody asks")
         results.redfish = redfish.measure(folder, libvirtd.uri, size.redfish, size.commands // 5, size.rounds)
+    if "power" in parts:
+        say(f"the power of {size.power} BMCs")
+        (folder / "power").mkdir()
+        results.power = power.measure(bench.vbmcd(size.power, "auto"), folder / "power", size.rounds)
     if "firmware" in parts:
         say("an image to many BMCs at once")
         results.uploads = firmware.measure([firmware.Crowd(*one) for one in size.uploads], folder / "firmware")

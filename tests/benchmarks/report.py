@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.dependencies import Follow
 from benchmarks.firmware import UploadCost
+from benchmarks.power import PowerRead
 from benchmarks.redfish import Redfish, RequestCost
 from benchmarks.scenarios import CommandCost, Footprint
 from benchmarks.task import TaskTimes
@@ -35,6 +36,7 @@ class Results:
     task: TaskTimes | None = None
     follows: list[Follow] = field(default_factory=list)
     redfish: Redfish | None = None
+    power: PowerRead | None = None
     uploads: list[UploadCost] = field(default_factory=list)
     minutes: float = 0.0
 
@@ -228,6 +230,10 @@ def upload_targets(results: Results) -> list[Target]:
     ]
 
 
+def power_target(read: PowerRead | None) -> Target:
+    return Target("power of 500 BMCs on one core: seconds", 3, read.module if read and read.bmcs == 500 else None)
+
+
 def targets(results: Results) -> list[Target]:
     auto = {one.bmcs: one for one in results.footprints if one.server.endswith("auto")}
     single = {one.bmcs: one for one in results.footprints if one.server.endswith("instance")}
@@ -267,10 +273,14 @@ def show(results: Results) -> str:
         parts.append(follows(results.follows))
     if results.redfish:
         parts.append(redfish(results.redfish.requests))
+    if read := results.power:
+        times = [[str(read.bmcs), f"{read.module:.2f}", f"{read.ipmipower:.2f}"]]
+        parts.append(table(["BMCs whose power is read on one core", "module power s", "ipmipower s"], times))
     if results.uploads:
         parts.append(uploads(results.uploads))
     aims = [
         *targets(results),
+        power_target(results.power),
         *upload_targets(results),
         *busy_targets(results),
         *follow_targets(results),

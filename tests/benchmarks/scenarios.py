@@ -102,13 +102,18 @@ def _poll(server: Server, pids: Sequence[int]) -> tuple[float, float]:
 
 
 def _ipmipower(server: Server, pids: Sequence[int]) -> tuple[float, float, int]:
-    hosts = ",".join(f"{ADDRESS}:{port}" for port in server.ports)
+    began, cpu = time.monotonic(), processes.cpu(pids)
+    heard = ipmipower(server.ports)
+    return time.monotonic() - began, processes.cpu(pids) - cpu, heard
+
+
+def ipmipower(ports: Sequence[int]) -> int:
+    """Read the power of BMCs by one process of FreeIPMI's; of how many it has heard."""
+    hosts = ",".join(f"{ADDRESS}:{port}" for port in ports)
     # The workaround is ipmi_sim's: without it, it refuses FreeIPMI's privilege.
     login = ["-D", "LAN_2_0", "-I", "3", "-W", "opensesspriv", "-u", USERNAME, "-p", PASSWORD]
     command = ["ipmipower", *login, "-h", hosts, "--stat"]
-    began, cpu = time.monotonic(), processes.cpu(pids)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return time.monotonic() - began, processes.cpu(pids) - cpu, done.stdout.count(": off")
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.count(": off")
 
 
 @dataclass

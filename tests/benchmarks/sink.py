@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m benchmarks.sink KEY CERTIFICATE RATE`: takes uploads at so many bytes a second each, and keeps nothing.
 
-Prints its port. It knows of HTTP no more than where the body begins and how long it is.
+Prints its port. It knows of HTTP no more than where the body begins and how long it is, and of Redfish one document,
+which is at every address, for clients that ask where the image goes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import time
 from contextlib import suppress
 
 PIECE = 1 << 16
-ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+DOCUMENT = b'{"@odata.id": "/", "UpdateService": {"@odata.id": "/"}, "MultipartHttpPushUri": "/"}'
+HEAD = b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(DOCUMENT)
+ANSWERS = {status: b"HTTP/1.1 " + status + b"\r\n" + HEAD + DOCUMENT for status in (b"200 OK", b"202 Accepted")}
 
 
 def take(connection: ssl.SSLSocket, rate: int) -> None:
@@ -26,6 +29,9 @@ def take(connection: ssl.SSLSocket, rate: int) -> None:
         while b"\r\n\r\n" not in head:
             head += connection.recv(PIECE)
         head, _separator, body = head.partition(b"\r\n\r\n")
+        if head.startswith(b"GET "):
+            connection.sendall(ANSWERS[b"200 OK"])
+            return
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         if b"expect: 100-continue" in head.lower():
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -38,7 +44,7 @@ def take(connection: ssl.SSLSocket, rate: int) -> None:
             early = began + got / rate - time.monotonic()
             if early > 0.02:
                 time.sleep(early)
-        connection.sendall(ANSWER)
+        connection.sendall(ANSWERS[b"202 Accepted"])
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m benchmarks.uploaders hwctl|curl|bytes BMCS PORT IMAGE`: one client sends an image to many BMCs at once."""
+"""`python -m benchmarks.uploaders CLIENT BMCS PORT IMAGE`: one of CLIENTS sends an image to many BMCs at once."""
 
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import ssl
 import subprocess
 import sys
@@ -67,7 +69,7 @@ def curl(count: int, port: int, path: str) -> None:
 
 
 def in_memory(count: int, port: int, path: str) -> None:
-    """Each holds the image as bytes, as community.general's redfish_command does in each of its processes."""
+    """Each holds the image as bytes."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     failed: list[object] = []
@@ -89,6 +91,33 @@ def in_memory(count: int, port: int, path: str) -> None:
     sys.exit(len(failed))
 
 
+def community(count: int, port: int, path: str) -> None:
+    """community.general's module in a process for each BMC, as Ansible runs it (scripts/redfish-clients.sh)."""
+    import ansible
+
+    options = {"baseuri": f"127.0.0.1:{port}", "username": "a", "password": "b", "timeout": 600, "category": "Update"}
+    options.update({"command": ["MultipartHTTPPushUpdate"], "update_image_file": path})
+    paths = [str(CHECKOUT / ".cache/redfish/collections"), str(Path(ansible.__file__).parents[1])]
+    command = [sys.executable, "-m", "ansible_collections.community.general.plugins.modules.redfish_command"]
+    running = [
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        for _number in range(count)
+    ]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
+        process.stdin.close()
+    sys.exit(sum(process.wait() != 0 for process in running))
+
+
+CLIENTS = {"hwctl": hwctl, "curl": curl, "bytes": in_memory, "redfish_command": community}
+
+
 def _collection() -> None:
     """Make the checkout importable as the collection that it is, and nothing more: what tests import costs memory."""
     for name, folder in (("", "."), (".baremetal", "."), (".baremetal.lab", CHECKOUT)):
@@ -98,5 +127,4 @@ def _collection() -> None:
 
 
 if __name__ == "__main__":
-    CLIENTS = {"hwctl": hwctl, "curl": curl, "bytes": in_memory}
     CLIENTS[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

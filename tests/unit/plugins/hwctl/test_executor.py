@@ -93,7 +93,7 @@ def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, monkeyp
     monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
     let_go = fleet.bmc("stuck").hangs = threading.Event()
     try:
-        stuck, other = PowerManager(fleet.targets("stuck", "other"), Limits(fan_out=1, node_timeout=0.1)).run(
+        stuck, other = PowerManager(fleet.targets("stuck", "other"), Limits(fan_out=1, node_timeout=0.5)).run(
             "get_state"
         )
     finally:
