@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import ssl
 import subprocess
 import sys
 import threading
 import types
 from pathlib import Path
+from typing import Any
+
+from rig.redfish_clients import community_command, community_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -93,21 +95,10 @@ def in_memory(count: int, port: int, path: str) -> None:
 
 def community(count: int, port: int, path: str) -> None:
     """community.general's module in a process for each BMC, as Ansible runs it (scripts/redfish-clients.sh)."""
-    import ansible
-
     options = {"baseuri": f"127.0.0.1:{port}", "username": "a", "password": "b", "timeout": 600, "category": "Update"}
     options.update({"command": ["MultipartHTTPPushUpdate"], "update_image_file": path})
-    paths = [str(CHECKOUT / ".cache/redfish/collections"), str(Path(ansible.__file__).parents[1])]
-    command = [sys.executable, "-m", "ansible_collections.community.general.plugins.modules.redfish_command"]
-    running = [
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
-        for _number in range(count)
-    ]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "env": community_environment()}
+    running = [subprocess.Popen(community_command("redfish_command"), **pipes) for _number in range(count)]
     for process in running:
         assert process.stdin is not None
         process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())

@@ -8,10 +8,7 @@ from __future__ import annotations
 import functools
 import http.client
 import http.server
-import json
 import os
-import subprocess
-import sys
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -21,14 +18,15 @@ from typing import Any
 
 import pytest
 
+from rig import redfish_clients
 from rig.daemon import free_ports
 from rig.firmware import image
 from rig.firmware_lab import FirmwareLab, LabBmc
 from rig.libvirtd import Libvirtd
 from rig.node import Node
+from rig.redfish_clients import run
 from rig.waiting import eventually
 
-CLIENTS = Path(__file__).resolve().parents[2] / ".cache/redfish/bin"
 USER, PASSWORD = "admin", "password"
 LOGIN = """
 import sys, time, warnings
@@ -90,30 +88,15 @@ def server(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def run(folder: Path, *command: str) -> str:
-    """The output of one of the clients; it has to succeed."""
-    done = subprocess.run(
-        [str(CLIENTS / "python"), *command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=folder,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 @pytest.mark.parametrize("dialect", ["openbmc-2025", "openbmc-2023"])
 def test_rf_update_pushes_a_form_and_waits_for_its_task(lab: FirmwareLab, tmp_path: Path, dialect: str) -> None:
     (bmc,) = lab.add(dialect=dialect)
     (tmp_path / "image.tar").write_bytes(image("2.1.0", size=1 << 20))
     login = ["-u", bmc.username, "-p", bmc.password, "-r", bmc.url]
     target = ["-t", "/redfish/v1/Managers/1", "-at", "OnReset"]
-    said = run(tmp_path, str(CLIENTS / "rf_update.py"), *login, "-i", "image.tar", *target)
+    said = run("rf_update.py", *login, "-i", "image.tar", *target, folder=tmp_path)
     assert "Task is Done!" in said
-    assert "2.1.0" in run(tmp_path, str(CLIENTS / "rf_firmware_inventory.py"), *login)
+    assert "2.1.0" in run("rf_firmware_inventory.py", *login, folder=tmp_path)
 
 
 def test_sushy_has_the_bmc_fetch_its_image(lab: FirmwareLab, server: str, tmp_path: Path) -> None:
@@ -121,29 +104,12 @@ def test_sushy_has_the_bmc_fetch_its_image(lab: FirmwareLab, server: str, tmp_pa
     arguments = [bmc.url, bmc.username, bmc.password, f"{server}/image.tar"]
     # Immediate: the BMC resets when it is done, but not before the task can be read once more.
     lab.change(bmc, reboot_seconds=40)
-    assert run(tmp_path, "-c", LOGIN + SIMPLE_UPDATE, *arguments) == "1.0.0 2.1.0\n"
+    assert run("python", "-c", LOGIN + SIMPLE_UPDATE, *arguments, folder=tmp_path) == "1.0.0 2.1.0\n"
 
 
 def community(bmc: LabBmc, module: str, command: str, category: str = "Update", **options: Any) -> dict[str, Any]:
-    """What a module of community.general returns. It has to succeed."""
-    import ansible
-
-    login = {"baseuri": f"{bmc.host}:{bmc.port}", "username": bmc.username, "password": bmc.password, "timeout": 20}
-    arguments = {**login, "category": category, "command": [command], **options}
-    if module == "redfish_info":
-        arguments["category"] = [category]
-    paths = [str(CLIENTS.parent / "collections"), str(Path(ansible.__file__).parents[1])]
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.community.general.plugins.modules.{module}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    assert not result.get("failed"), result
-    return result
+    given = {"category": [category] if module == "redfish_info" else category, "command": [command], **options}
+    return redfish_clients.community(module, bmc.port, bmc.username, bmc.password, **given)
 
 
 def test_community_general_pushes_a_form_and_resets_the_bmc(lab: FirmwareLab, tmp_path: Path) -> None:
@@ -192,13 +158,13 @@ def test_sushy_inserts_and_ejects_media_of_a_domain(
         with Node.served(libvirtd, lab.vbmcd, tmp_path, spec, cdrom=True) as node:
             libvirtd.virsh("start", node.name)
             arguments = [f"https://127.0.0.1:{port}", USER, PASSWORD, f"{server}/a.iso"]
-            run(tmp_path, "-c", LOGIN + VIRTUAL_MEDIA, *arguments)
+            run("python", "-c", LOGIN + VIRTUAL_MEDIA, *arguments, folder=tmp_path)
             drive = ET.fromstring(libvirtd.virsh("dumpxml", node.name)).find("devices/disk[@device='cdrom']")
             assert drive is not None and drive.find("source[@file]") is None
             login = ["-u", USER, "-p", PASSWORD, "-r", arguments[0]]
-            run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "insert", "-image", arguments[3])
+            run("rf_virtual_media.py", *login, "insert", "-image", arguments[3], folder=tmp_path)
             assert [one.read_bytes() for one in pool.iterdir()] == [(tmp_path / "served/a.iso").read_bytes()]
-            run(tmp_path, str(CLIENTS / "rf_virtual_media.py"), *login, "eject", "--id", "Cd")
+            run("rf_virtual_media.py", *login, "eject", "--id", "Cd", folder=tmp_path)
             assert list(pool.iterdir()) == []
     finally:
         libvirtd.virsh("pool-destroy", "sushy-media")

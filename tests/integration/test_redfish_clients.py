@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +15,14 @@ from typing import Any
 
 import pytest
 
+from rig import redfish_clients
 from rig.daemon import Vbmcd, free_ports
 from rig.libvirtd import Libvirtd
 from rig.node import Node as AnyNode
 from rig.redfish import RESET, ROOT, SYSTEM, Client
+from rig.redfish_clients import run
 from rig.waiting import eventually
 
-CLIENTS = Path(__file__).resolve().parents[2] / ".cache/redfish"
-COLLECTIONS = CLIENTS / "collections"
 USER, PASSWORD = "admin", "password"
 READER = {"name": "reader", "password": "r3ader", "privilege": "user"}
 
@@ -58,27 +56,6 @@ def node(libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> Iterator[Node]:
     with Node.served(libvirtd, vbmcd, tmp_path, spec, cdrom=True, boot=boot) as found:
         found.web = web
         yield found
-
-
-def run(*command: str, folder: Path) -> str:
-    """The output of one of the clients; it has to succeed."""
-    # Of a test host's own certificates nothing is to be known.
-    hidden = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    program, *arguments = command
-    path = CLIENTS / "bin" / program
-    done = subprocess.run(
-        [str(path) if path.exists() else program, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=folder,
-        env=environment,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_dmtfs_protocol_validator_finds_nothing_wrong(node: Node, tmp_path: Path) -> None:
@@ -157,22 +134,7 @@ def test_sushy_powers_and_boots_a_domain(node: Node, tmp_path: Path) -> None:
 
 
 def community(node: Node, module: str, **options: Any) -> dict[str, Any]:
-    """What a module of community.general returns. It has to succeed."""
-    import ansible
-
-    login = {"baseuri": f"127.0.0.1:{node.web}", "username": USER, "password": PASSWORD, "timeout": 20}
-    paths = [str(COLLECTIONS), str(Path(ansible.__file__).parents[1])]
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.community.general.plugins.modules.{module}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**login, **options}}),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    assert not result.get("failed"), result
-    return result
+    return redfish_clients.community(module, node.web, USER, PASSWORD, **options)
 
 
 def test_community_generals_modules_command_and_ask(node: Node) -> None:

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from rig.web_server import web_server
 from vbmcd.media.options import MediaOptions
 from vbmcd.media.source import NotAllowed, Source, SourceError, pieces, source_of
 
@@ -57,12 +58,8 @@ async def serve(request: web.Request) -> web.StreamResponse:
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[str]:
-    runner = web.ServerRunner(web.Server(serve))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with web_server(serve) as url:
+        yield url
 
 
 async def fetch(source: Source, options: MediaOptions = OPEN, limit: int = 1 << 30) -> bytes:

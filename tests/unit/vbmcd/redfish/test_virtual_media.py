@@ -19,6 +19,7 @@ from aiohttp import web
 from rig.redfish import Answer
 from rig.redfish_board import RedfishBoard
 from rig.waiting import eventually_async
+from rig.web_server import web_server
 from vbmcd.machine.base import WrongState
 from vbmcd.media.drive import Drive
 from vbmcd.media.options import MediaOptions
@@ -46,12 +47,8 @@ async def server() -> AsyncIterator[str]:
             await asyncio.sleep(60)
         return web.Response(body=DATA) if request.path == "/b.iso" else web.Response(status=404)
 
-    runner = web.ServerRunner(web.Server(serve), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with web_server(serve) as url:
+        yield url
 
 
 async def insert(board: RedfishBoard, image: str, **more: object) -> Answer:
