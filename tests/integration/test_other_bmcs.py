@@ -22,13 +22,14 @@ from rig.waiting import eventually
 
 CHASSIS = """#!/bin/sh
 # OpenIPMI's lanserv gives: get or set, and what
-power=power.state
 action=$1
 shift
+echo "$action $*" >>chassis.log
 case "$action $1" in
-"get power") echo "power:$(cat $power)" ;;
-"set power") echo "$2" >$power ;;
-"set boot") echo "$2" >boot.state ;;
+"get power" | "get boot") echo "$1:$(cat "$1.state")" ;;
+"set power" | "set boot") echo "$2" >"$1.state" ;;
+"set reset") ;;
+"set shutdown") echo 0 >power.state ;;
 *) exit 1 ;;
 esac
 """
@@ -82,8 +83,9 @@ def test_a_machine_of_sushy_tools_is_switched_and_set_up(libvirtd: Libvirtd, mac
     with serve(SushyEmulator(1, tmp_path / "server"), libvirtd.uri) as server:
         bmc = Bmc(tmp_path, protocol="redfish", port=server.first_port, validate_certs=False, system=machine)
         switched_on_and_off(bmc)
-        done = bmc("boot_device", device="pxe", persistent=True)
-        assert not done.get("failed"), done
+        (once,) = bmc("boot_device", device="pxe")["results"]
+        assert once["kind"] == "not-reached" and "ask for that (persistent: true)" in once["msg"]
+        assert not bmc("boot_device", device="pxe", persistent=True).get("failed")
         assert bmc("boot_device", device="pxe", persistent=True)["changed"] is False
 
 
@@ -97,14 +99,21 @@ def test_a_machine_of_virtualbmc_is_switched_and_set_up(libvirtd: Libvirtd, mach
             assert not bmc("boot_device", device=device)["changed"]
 
 
-def test_openipmis_simulator_is_switched(tmp_path: Path) -> None:
+def test_openipmis_simulator_is_switched_and_told_of_what_it_forgets(tmp_path: Path) -> None:
     server = serve(IpmiSim(1, tmp_path / "server"), "")
     script = server.folder / "chassis"
     script.write_text(CHASSIS)
     script.chmod(0o755)
     (server.folder / "power.state").write_text("0\n")
+    (server.folder / "boot.state").write_text("default\n")
     configuration = server.folder / "lan.conf"
     control = f'chassis_control "{script}"\n'
     configuration.write_text(configuration.read_text().replace("startlan 1\n", f"{control}startlan 1\n"))
     with server:
-        switched_on_and_off(Bmc(tmp_path, port=server.first_port))
+        bmc = Bmc(tmp_path, port=server.first_port)
+        switched_on_and_off(bmc)
+        # It takes the device, and keeps none of the flags that say that it is to be heeded.
+        (told,) = bmc("boot_device", device="pxe")["results"]
+        assert (server.folder / "boot.state").read_text() == "pxe\n"
+        assert told["kind"] == "not-reached" and "says that it has no override" in told["msg"]
+        assert not bmc("boot_device", device="none")["changed"]

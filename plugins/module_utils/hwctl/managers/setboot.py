@@ -93,8 +93,13 @@ def _kept(wanted: Boot, found: Boot) -> str:
     if found.device == wanted.device and found.persistent and not wanted.persistent:
         return (
             f"the BMC took {wanted.device} for the next boot alone, and keeps it for every boot: ask for that "
-            "(persistent: true), and take it away (device: none) when the machine has booted"
+            "(persistent: true), and set another one when the machine has booted"
         )
-    if found.device == wanted.device and wanted.persistent and not found.persistent:
-        return f"the BMC took {wanted.device} for every boot, and says that it holds for the next one alone"
-    return f"the BMC took {wanted.result()} and says {found.result()}"
+    return f"the BMC took {_words(wanted)}, and says that it has {_words(found)}"
+
+
+def _words(boot: Boot) -> str:
+    if boot.device == NO_OVERRIDE:
+        return "no override"
+    mode = "" if boot.efi is None else ", by UEFI" if boot.efi else ", by BIOS"
+    return f"{boot.device} for {'every boot' if boot.persistent else 'the next boot alone'}{mode}"

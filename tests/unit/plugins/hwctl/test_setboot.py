@@ -80,7 +80,12 @@ def test_an_override_that_was_lost_is_set_again(fleet: Fleet, monkeypatch: pytes
     ("persistent", "kept", "remedy"),
     [
         (False, Boot("pxe", persistent=True), "ask for that (persistent: true)"),
-        (True, Boot("pxe", persistent=False), "says that it holds for the next one alone"),
+        (
+            True,
+            Boot("pxe", efi=True),
+            "pxe for every boot, and says that it has pxe for the next boot alone, by UEFI",
+        ),
+        (True, Boot(), "says that it has no override"),
     ],
 )
 def test_a_bmc_that_keeps_an_override_for_longer_or_shorter_is_told_of(
