@@ -102,6 +102,17 @@ async def test_the_hosts_firmware_runs_once_the_host_is_off() -> None:
     one.bmc.history.close()
 
 
+async def test_what_could_not_be_stored_is_stored_once_there_is_room() -> None:
+    one = board()
+    one.full = True
+    update(one, "2.0.0", ApplyTime.ON_RESET)
+    await until(lambda: one.bmc.part(Unit).look().activating is None)
+    before = one.writes
+    await until(lambda: bool(one.bmc.part(Unit).look()) and one.writes > before)
+    one.full = False
+    await until(lambda: bool(one.bmc.part(Unit).look()) and b'"2.0.0"' in one.records.get(RECORD, b""))
+
+
 def becomes(one: Board, **firmware: Any) -> bool:
     instance = one.bmc.instance
     return renew(one.bmc, replace(instance, firmware=replace(instance.firmware, **firmware)))

@@ -110,7 +110,11 @@ class Unit:
 
     async def _store(self) -> None:
         self._software.changed = False
-        await self._bmc.remember(RECORD, self._software.record().to_bytes())
+        try:
+            await self._bmc.remember(RECORD, self._software.record().to_bytes())
+        except Busy:
+            self._software.changed = True  # the next look tries again
+            raise
 
     def reset_soon(self) -> None:
         """Reset the BMC, once who asked for it can have got the answer: the next image runs afterwards."""
