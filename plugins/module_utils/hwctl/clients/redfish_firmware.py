@@ -242,8 +242,10 @@ def _envelope(target: str, apply_time: str, name: str) -> Tuple[bytes, bytes]:
 def _upload_refusal(answer: Answer, uri: str) -> HwctlError:
     """A BMC that is busy or broke down may have taken the image nevertheless, and one in conflict has it already."""
     error = refusal(answer, uri)
-    if answer.status in (409, 429) or (answer.status >= 500 and answer.status != 507):
-        doubt = AlreadyThere(str(error)) if "ResourceAlreadyExists" in message_ids(answer) else InDoubt(str(error))
+    # bmcweb answers that with 400, and has the message at the property as well as at the error.
+    there = b"ResourceAlreadyExists" in answer.body
+    if there or answer.status in (409, 429) or (answer.status >= 500 and answer.status != 507):
+        doubt = AlreadyThere(str(error)) if there else InDoubt(str(error))
         doubt.retry_after = error.retry_after
         return doubt
     return error

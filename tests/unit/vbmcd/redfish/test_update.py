@@ -283,7 +283,7 @@ async def test_a_bad_image_is_refused_at_once_in_2023_and_by_its_task_in_2025() 
 async def test_what_is_there_already_was_a_conflict_once_and_is_taken_today() -> None:
     legacy = board(replace(QUICK, dialect=Dialect.LEGACY))
     answer = await legacy.web("POST", UPDATE, data=image("1.0.0"), headers=RAW)
-    assert (answer.status, answer.messages) == (409, ["ResourceAlreadyExists"])
+    assert (answer.status, answer.messages) == (400, ["InvalidUpload", "ResourceAlreadyExists"])
     for options in (OLD, QUICK):
         assert (await push_form(board(options), image("1.0.0"))).status == 202
 

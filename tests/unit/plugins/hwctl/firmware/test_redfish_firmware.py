@@ -196,6 +196,18 @@ def test_rubbish_after_the_whole_image_leaves_open_whether_it_landed(
         upload(client, image)
 
 
+@pytest.mark.parametrize("place", ["error", "Version@Message.ExtendedInfo"])
+@pytest.mark.parametrize("status", [400, 409])
+def test_that_an_image_is_there_is_understood_wherever_it_is_said(
+    service: RedfishService, client: RedfishClient, image: Image, status: int, place: str
+) -> None:
+    said = [{"MessageId": "Base.1.13.0.ResourceAlreadyExists"}]
+    body = {place: {"@Message.ExtendedInfo": said} if place == "error" else said}
+    service.answers["POST", PUSH] = (status, {}, body)
+    with pytest.raises(AlreadyThere):
+        upload(client, image)
+
+
 def test_a_session_that_the_bmc_forgot_is_made_anew(service: RedfishService, client: RedfishClient) -> None:
     answered = service.answer
 

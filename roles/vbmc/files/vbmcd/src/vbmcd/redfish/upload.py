@@ -21,7 +21,7 @@ from vbmcd.firmware.options import Dialect, FaultKind
 from vbmcd.firmware.software import ApplyTime, Refusal, Refused
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response
-from vbmcd.redfish.messages import Failure, failure
+from vbmcd.redfish.messages import Failure, failure, message
 from vbmcd.redfish.roles import COMPONENTS
 from vbmcd.redfish.root import MANAGER, SYSTEM
 from vbmcd.redfish.table import Chapter
@@ -247,7 +247,7 @@ def finish(target: str, bmc: Bmc, reader: ImageReader, apply: ApplyTime) -> Resp
         task = software.tasks.start(software.wall(), target)
         software.activate(image, unit.now, apply, task, fails=misfit)
     except Refused as refused:
-        raise _refused(refused.why, manifest) from None
+        raise _refused(refused.why, manifest, target) from None
     busy = software.due(FaultKind.BUSY)
     unit.done()
     if busy is not None:
@@ -255,10 +255,11 @@ def finish(target: str, bmc: Bmc, reader: ImageReader, apply: ApplyTime) -> Resp
     return accepted(task, bmc)
 
 
-def _refused(why: Refusal, manifest: Manifest) -> Failure:
-    if why is Refusal.EXISTS:
-        return failure(409, "ResourceAlreadyExists", "SoftwareInventory", "Version", manifest.version)
-    return try_later()
+def _refused(why: Refusal, manifest: Manifest, target: str) -> Failure:
+    if why is not Refusal.EXISTS:
+        return try_later()
+    exists = message("ResourceAlreadyExists", "SoftwareInventory", "Version", manifest.version)
+    return Failure(400, [message("InvalidUpload", target, why.value), exists])  # no 409: as bmcweb has it
 
 
 def try_later() -> Failure:
