@@ -19,9 +19,11 @@ from typing import Any
 import pytest
 
 from rig.board import until
+from rig.firmware import image
 from rig.redfish import ROOT, SYSTEM, unverified
 from rig.redfish_board import RedfishBoard
 from vbmcd.config import Redfish
+from vbmcd.firmware.options import FirmwareOptions
 from vbmcd.redfish import certificate
 from vbmcd.worker import web
 
@@ -335,3 +337,13 @@ async def test_a_stopped_bmc_ends_its_connections() -> None:
     await answer(reader)
     site.endpoint.stop()
     assert await closed(reader)
+
+
+async def test_an_upload_that_is_read_slower_than_it_comes_is_read_to_its_end(plain: Site) -> None:
+    quick = FirmwareOptions(upload_rate=8 << 20, activation_seconds=60)
+    plain.board.bmc.instance = replace(plain.board.bmc.instance, firmware=quick)
+    data = image(size=1 << 20)
+    head = f"POST {ROOT}/UpdateService/update HTTP/1.1\r\nHost: bmc\r\n{LOGIN}Content-Length: {len(data)}\r\n"
+    head += "Content-Type: application/octet-stream\r\n\r\n"
+    assert (await plain.ask(head.encode() + data))[0] == 202
+    plain.board.bmc.stop()

@@ -334,7 +334,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         # In steps: a quarter of a MiB may come at once, which is thousands of requests.
-        for start in range(0, len(data), STEP):
+        # With nothing, the HTTP library has itself go on with what it has already: that is a step as well.
+        for start in range(0, len(data) or 1, STEP):
             self._step(data[start : start + STEP])
             if self.transport is None or self.transport.is_closing():
                 return
