@@ -113,9 +113,9 @@ def test_a_fault_that_is_planned_meanwhile_ends_no_session_and_no_update(lab: Fi
         answer = push_form(bmc, image("2.0.0"))
         client.get(MANAGER)
         lab.change(bmc, faults=[{"kind": "old-version"}])
-        assert client.get(answer.headers["location"]).status == 202
         assert console.request(*DEVICE_ID)[0] == 0
-        eventually(lambda: client.get(answer.headers["location"]).status == 204, 5, "the image is activated")
+        task = answer.json["@odata.id"]
+        eventually(lambda: client.get(task).json["TaskState"] == "Completed", 20, "the image is activated")
     reset(bmc)
     eventually(lambda: not answers(bmc), 5, "the BMC is away")
     eventually(lambda: answers(bmc), 10, "the BMC is back")
