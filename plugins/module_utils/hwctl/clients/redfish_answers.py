@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..errors import BadAnswer, HwctlError
 from .http import Answer, refused
@@ -53,8 +53,14 @@ def words(answer: Answer) -> str:
     except BadAnswer:
         return ""
     extended = error.get("@Message.ExtendedInfo")
-    texts = [one.get("Message") for one in extended if isinstance(one, dict)] if isinstance(extended, list) else []
-    return (" ".join(str(text) for text in texts if text) or str(error.get("message", "")))[:LONGEST_WORDS]
+    found = [one for one in extended if isinstance(one, dict)] if isinstance(extended, list) else []
+    return (sentences(found) or str(error.get("message", "")))[:LONGEST_WORDS]
+
+
+def sentences(messages: Sequence[Document]) -> str:
+    """What they say, and what to do about it, which often has the reason (DSP0266, 8.6, Resolution)."""
+    texts = [str(one.get(key) or "") for one in messages for key in ("Message", "Resolution")]
+    return " ".join(one for one in texts if one.rstrip(".") not in ("", "None"))
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Document:

@@ -32,7 +32,7 @@ from .firmware import (
     Stored,
 )
 from .http import Answer
-from .redfish_answers import Document, at, link, message_ids, path, refusal, retry_after, text, words
+from .redfish_answers import Document, at, link, message_ids, path, refusal, retry_after, sentences, text, words
 from .redfish_session import RedfishSession
 
 BOUNDARY = "baremetal-lab-9c1f6b0e5d7a4a3f"
@@ -266,8 +266,7 @@ def _messages(task: Document) -> str:
     messages = task.get("Messages")
     found = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
     wrong = [one for one in found if one.get("MessageSeverity", one.get("Severity", "OK")) != "OK"]
-    texts = [str(one.get(key) or "") for one in wrong or found for key in ("Message", "Resolution")]
-    return " ".join(one for one in texts if one.rstrip(".") not in ("", "None"))
+    return sentences(wrong or found)
 
 
 def _purpose(item: Document, manager_uri: str) -> str:

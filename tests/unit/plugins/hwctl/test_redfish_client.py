@@ -185,9 +185,10 @@ def test_information_follows_the_link_to_the_manager(service: RedfishService) ->
     [(400, Refused), (401, AuthFailed), (403, AuthFailed), (404, Unsupported), (412, Refused), (503, Busy)],
 )
 def test_a_refusal_carries_the_services_own_words(service: RedfishService, status: int, error: type[Exception]) -> None:
-    extended = {"error": {"@Message.ExtendedInfo": [{"Message": "The moon is in the wrong house."}]}}
+    message = {"Message": "This can't be done now.", "Resolution": "The moon is in the wrong house."}
+    extended = {"error": {"@Message.ExtendedInfo": [message]}}
     service.answers["PATCH", SYSTEM] = (status, {}, extended)
-    with connect(service) as client, pytest.raises(error, match="The moon is in the wrong house"):
+    with connect(service) as client, pytest.raises(error, match="can't be done now. The moon is in the wrong house"):
         client.set_boot(Boot("pxe"))
 
 
