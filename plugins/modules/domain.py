@@ -430,11 +430,11 @@ domains:
       returned: always
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.baremetal.lab.plugins.module_utils._domain_converge import Converger, Outcome
+from ansible_collections.baremetal.lab.plugins.module_utils._domain_converge import Converger
 from ansible_collections.baremetal.lab.plugins.module_utils._domain_request import requests
 from ansible_collections.baremetal.lab.plugins.module_utils._errors import LabError
 from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
@@ -442,6 +442,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
     connection,
     require_libvirt,
 )
+from ansible_collections.baremetal.lab.plugins.module_utils._outcomes import end
 
 STATES = ["present", "absent", "running", "paused", "shutdown", "destroyed"]
 
@@ -497,17 +498,6 @@ ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
 }
 
 
-def result(module: AnsibleModule, outcomes: List[Outcome]) -> Dict[str, Any]:
-    """The module's result: every item's, and in diff mode what changes."""
-    found: Dict[str, Any] = {
-        "changed": any(outcome.changed for outcome in outcomes),
-        "domains": [outcome.document() for outcome in outcomes],
-    }
-    if module._diff:
-        found["diff"] = [part for outcome in outcomes for part in outcome.diff()]
-    return found
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENT_SPEC,
@@ -524,14 +514,7 @@ def main() -> None:
             outcomes = Converger(opened, module.check_mode, params["wait_timeout"]).converge(wanted)
     except LabError as error:
         module.fail_json(msg=str(error))
-    for outcome in outcomes:
-        for warning in outcome.warnings:
-            module.warn(warning)
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if errors:
-        msg = "%d of %d domains failed: " % (len(errors), len(outcomes)) if len(outcomes) > 1 else ""
-        module.fail_json(msg=msg + "; ".join(errors), **result(module, outcomes))
-    module.exit_json(**result(module, outcomes))
+    end(module, "domains", outcomes)
 
 
 if __name__ == "__main__":

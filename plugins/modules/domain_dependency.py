@@ -203,6 +203,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
     connection,
     require_libvirt,
 )
+from ansible_collections.baremetal.lab.plugins.module_utils._outcomes import end
 
 DEPENDENCY_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "name": {"type": "str"},
@@ -248,18 +249,7 @@ def main() -> None:
             outcomes = Declarer(opened, module.check_mode).converge(wanted)
     except LabError as error:
         module.fail_json(msg=str(error))
-    for warning in (warning for outcome in outcomes for warning in outcome.warnings):
-        module.warn(warning)
-    result: Dict[str, Any] = {
-        "changed": any(outcome.actions for outcome in outcomes),
-        "domains": [outcome.document() for outcome in outcomes],
-    }
-    if module._diff:
-        result["diff"] = [part for outcome in outcomes for part in outcome.diff()]
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if errors:
-        module.fail_json(msg="; ".join(errors), **result)
-    module.exit_json(**result)
+    end(module, "domains", outcomes)
 
 
 if __name__ == "__main__":

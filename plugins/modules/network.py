@@ -253,7 +253,8 @@ from ansible_collections.baremetal.lab.plugins.module_utils._libvirt import (
     connection,
     require_libvirt,
 )
-from ansible_collections.baremetal.lab.plugins.module_utils._network_converge import Converger, Outcome
+from ansible_collections.baremetal.lab.plugins.module_utils._network_converge import Converger
+from ansible_collections.baremetal.lab.plugins.module_utils._outcomes import end
 
 STATES = ["active", "inactive", "absent"]
 
@@ -313,17 +314,6 @@ def requests(params: Dict[str, Any]) -> List[Dict[str, Any]]:
     return items
 
 
-def result(module: AnsibleModule, outcomes: List[Outcome]) -> Dict[str, Any]:
-    """The module's result: every item's, and in diff mode what changes."""
-    found: Dict[str, Any] = {
-        "changed": any(outcome.changed for outcome in outcomes),
-        "networks": [outcome.document() for outcome in outcomes],
-    }
-    if module._diff:
-        found["diff"] = [part for outcome in outcomes for part in outcome.diff()]
-    return found
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENT_SPEC,
@@ -340,13 +330,7 @@ def main() -> None:
             outcomes = Converger(opened, module.check_mode, module.run_command).converge(wanted)
     except LabError as error:
         module.fail_json(msg=str(error))
-    for outcome in outcomes:
-        for warning in outcome.warnings:
-            module.warn(warning)
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if errors:
-        module.fail_json(msg="; ".join(errors), **result(module, outcomes))
-    module.exit_json(**result(module, outcomes))
+    end(module, "networks", outcomes)
 
 
 if __name__ == "__main__":
