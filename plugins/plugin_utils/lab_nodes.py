@@ -4,7 +4,8 @@
 """What an inventory says of a lab's nodes: read, given their defaults, and checked before anything is changed.
 
 Called by the filter ``lab_nodes``, which the role ``lab`` uses; what is made of it on which hypervisor is
-``lab_plan``'s. Pure: it knows no Ansible, only mappings. Variables and their meaning are those of docs/inventory.md.
+``lab_plan``'s. Pure: it knows only mappings, and of Ansible its check of options. Variables and their meaning are those
+of docs/inventory.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.baremetal.lab.plugins.module_utils._vbmc_options import INSTANCE_ARGUMENTS
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_addresses import VARIABLE, range_problems
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import with_port
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_dependencies import (
@@ -258,6 +262,10 @@ def _bmc_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
         given = own.get(f"bmc_{option}")
         if given is not None and not isinstance(given, Mapping):
             yield f"node '{name}' has bmc_{option} {given!r}: give it options of the module vbmc's {option}"
+    for option in ("redfish", *BMC_OPTIONS):
+        given = own.get(f"bmc_{option}")
+        if isinstance(given, Mapping):
+            yield from _option_problems(name, option, given)
     password = own.get("bmc_password")
     if not password:
         yield f"node '{name}' has no bmc_password: set it for the node, or for the group '{NODES}' (Ansible Vault)"
@@ -266,6 +274,23 @@ def _bmc_problems(name: str, own: Mapping[str, Any]) -> Iterator[str]:
     username = str(_value(own, "bmc_username"))
     if not 1 <= len(username.encode()) <= MAX_USERNAME:
         yield f"node '{name}' has bmc_username '{username}': IPMI takes 1 to {MAX_USERNAME} bytes"
+
+
+def _option_problems(name: str, option: str, given: Mapping[str, Any]) -> Iterator[str]:
+    """What the module would refuse of them, but for what the daemon alone knows."""
+    checked = ArgumentSpecValidator({option: INSTANCE_ARGUMENTS[option]}).validate({option: _plain(given)})
+    for message in checked.error_messages:
+        yield f"node '{name}' has a bmc_{option} that does not do: {message} (ansible-doc baremetal.lab.vbmc)"
+    for key in ("version", "host_version"):
+        if isinstance(given.get(key), (int, float)):
+            yield f"node '{name}' has bmc_{option} with the {key} {given[key]}, a number: quote it, or 2.10 is 2.1"
+
+
+def _plain(value: Any) -> Any:
+    """The validator changes what it is given, and wants dictionaries and lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if _is_list(value) else value
 
 
 def _is_list(value: Any) -> bool:

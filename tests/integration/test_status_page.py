@@ -121,7 +121,8 @@ def test_hostile_names_are_shown_and_do_nothing(browser: Browser, tmp_path: Path
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
 def test_nothing_sticks_out_of_any_window(browser: Browser, tmp_path: Path, width: int) -> None:
-    has = told([domain(LONG)], [bmc(LONG, "error", reason=LONG)], {LONG: LONG})
+    redfish = {"enabled": True, "tls": True, "port": 65535, "address": "2001:db8:1111:2222:3333:4444:5555:6666"}
+    has = told([domain(LONG)], [bmc(LONG, "error", reason=LONG, redfish=redfish)], {LONG: LONG})
     (tmp_path / "lab.html").write_text(
         page(report(LONG, [node(LONG, LONG)], {LONG: has, "hv2": {"unreachable": LONG}}), str(TEMPLATES), NOW)
     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ssl
-from pathlib import Path
 from typing import Mapping
 
 from vbmcd.config import Instance
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+LONGEST = 1 << 20
+"""Bytes that are read of a file; a chain has some thousands."""
 
 
 def fingerprint(instance: Instance, records: Mapping[str, bytes]) -> str:
@@ -24,16 +25,22 @@ def fingerprint(instance: Instance, records: Mapping[str, bytes]) -> str:
     if redfish is None or not redfish.tls:
         return ""
     try:
-        pem = Path(redfish.certificate).read_text("ascii") if redfish.certificate else _made(instance, records)
+        found = _given(redfish.certificate) if redfish.certificate else _made(instance, records)
+        pem = found.decode("ascii", "replace")
         first = pem[pem.index(_BEGIN) : pem.index(_END) + len(_END)]
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).hexdigest()
     except (OSError, ValueError):
         return ""
 
 
-def _made(instance: Instance, records: Mapping[str, bytes]) -> str:
+def _given(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(LONGEST)
+
+
+def _made(instance: Instance, records: Mapping[str, bytes]) -> bytes:
     # The X.509 library is large, and a daemon without Redfish has no use for it.
     from vbmcd.redfish import certificate
 
     pem = records.get(certificate.RECORD, b"")
-    return pem.decode() if pem and certificate.fits(pem, instance, datetime.datetime.now(datetime.timezone.utc)) else ""
+    return pem if pem and certificate.fits(pem, instance, datetime.datetime.now(datetime.timezone.utc)) else b""
