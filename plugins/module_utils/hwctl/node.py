@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import Callable, TypeVar
 
 from .clients import connect
 from .clients.base import Client
 from .deadline import Deadline
-from .errors import Busy, Cancelled, HwctlError
+from .errors import Busy, Cancelled, HwctlError, Unreachable
 from .target import Target
 
 Answer = TypeVar("Answer")
@@ -21,6 +22,8 @@ ATTEMPTS = 3
 """How often a read is tried. A change is never sent again blindly: read the state first."""
 BUSY_ATTEMPTS = 6
 """The same of a BMC that answers, and says that it is busy."""
+LONG_SILENCE = 8.0
+"""Seconds without an answer, in which TCP and IPMI have sent again by themselves: no use in more."""
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt, at most; twice as long before the third, and so on."""
 
@@ -60,9 +63,12 @@ class Node:
     def reading(self, read: Callable[[], Answer]) -> Answer:
         """What `read` returns, tried again where that may help. For requests that change nothing."""
         for attempt in range(BUSY_ATTEMPTS):
+            began = time.monotonic()
             try:
                 return read()
             except HwctlError as error:
+                if isinstance(error, Unreachable) and time.monotonic() - began >= LONG_SILENCE:
+                    raise
                 self._again(error, attempt)
         return read()
 

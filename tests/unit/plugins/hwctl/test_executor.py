@@ -59,6 +59,13 @@ def test_a_read_is_tried_again_where_that_may_help(fleet: Fleet) -> None:
     assert outcome.status == OK
 
 
+def test_what_was_waited_for_long_is_not_waited_for_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "LONG_SILENCE", 0.0)
+    fleet.bmc("a").fails["connect"] = [Unreachable("timed out")]
+    (outcome,) = PowerManager(fleet.targets("a"), Limits()).run("get_state")
+    assert outcome.failure is not None and outcome.failure.kind == "unreachable"
+
+
 def test_a_bmc_that_is_busy_is_asked_more_often(fleet: Fleet) -> None:
     fleet.bmc("a").fails["power"] = [Busy("not now")] * 5
     fleet.bmc("b").fails["power"] = [Unreachable("gone")] * 5
