@@ -265,6 +265,10 @@ def _login_failure(text: str, target: Target, heard: bool) -> HwctlError:
         return NoAnswer(f"nothing answers IPMI on {where}: check the address, the port and the network")
     if "resources" in words:
         return Busy(f"the BMC on {where} has no session left ({text})")
+    if any(word in words for word in ("cipher", "algorithm", "integrity payload")):
+        return Unsupported(
+            f"the BMC on {where} takes no cipher suite that pyghmi has ({text}): allow suite 17 or 3 there"
+        )
     if any(word in words for word in ("password", "name", "rakp", "privilege", "role")):
         return AuthFailed(f"the BMC on {where} refused the login ({text}): check user name, password and privilege")
     return Unreachable(f"the BMC on {where} did not let in ({text})")
