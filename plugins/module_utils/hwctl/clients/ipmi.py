@@ -82,7 +82,7 @@ class IpmiClient(Client):
             raise TimedOut("another target of the same BMC and user took all the time")
         try:
             self._login(_resolved(target))
-        except HwctlError:
+        except Exception:  # pyghmi's own too: whoever waits for a turn has to get it
             self.close()
             raise
 
