@@ -95,7 +95,7 @@ def test_what_changed_meanwhile_is_seen_afterwards(
     os.kill(qemu, signal.SIGKILL)
     come_back(own_libvirtd)
     eventually(lambda: console.request(*STATUS)[:1] == b"\0", 8, "the BMC has found libvirt again")
-    eventually(lambda: not console.request(*STATUS)[1] & 1, 2, "and says off")
+    eventually(lambda: not console.request(*STATUS)[1] & 1, 10, "and says off")
 
 
 def test_consoles_that_a_frozen_libvirt_does_not_open_take_a_thread_and_no_more(

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import libvirt
 import pytest
 
+from vbmcd.machine import libvirt_media
 from vbmcd.machine.libvirt_media import change_medium, source_of
 
 
@@ -55,13 +56,14 @@ class RunningDomain:
         self.changes += 1
 
 
-def test_a_door_that_firmware_closes_meanwhile_is_opened_again() -> None:
-    domain = RunningDomain(closed=2)
+def test_a_door_that_firmware_closes_again_and_again_is_opened_in_the_end() -> None:
+    domain = RunningDomain(closed=5)
     change_medium(domain, "node", "/a.iso")
     assert domain.changes == 1
 
 
-@pytest.mark.parametrize("domain", [RunningDomain(closed=3), RunningDomain(closed=1, message="no such device")])
-def test_a_medium_that_can_not_be_changed_is_told(domain: RunningDomain) -> None:
+@pytest.mark.parametrize("domain", [RunningDomain(closed=1000), RunningDomain(closed=1, message="no such device")])
+def test_a_medium_that_can_not_be_changed_is_told(domain: RunningDomain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt_media, "_PATIENCE", 0.2)
     with pytest.raises(libvirt.libvirtError):
         change_medium(domain, "node", "/a.iso")

@@ -9,6 +9,7 @@ is still there when the domain starts next, by whatever boot override.
 
 from __future__ import annotations
 
+import time
 import xml.etree.ElementTree as ET
 from contextlib import suppress
 from typing import Any, BinaryIO, Optional
@@ -24,9 +25,11 @@ _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _FORCE = libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
 """A guest may have locked the drive's door."""
-_TRIES = 3
 _DOOR = "is not open"
 """Of QEMU's message, when firmware that looks for media closes the drive's door before libvirt could change them."""
+_PATIENCE = 3.0
+"""Seconds in which that may happen again and again: firmware looks for media for as long."""
+_PAUSE = 0.1
 _SOURCES = ("file", "dev", "name", "volume")
 _OF_A_MEDIUM = ("source", "backingStore", "mirror")
 
@@ -52,13 +55,15 @@ def change_medium(connection: Any, name: str, path: Optional[str]) -> None:
 
 
 def _change_live(domain: Any, name: str, path: Optional[str]) -> None:
-    for left in reversed(range(_TRIES)):
+    deadline = time.monotonic() + _PATIENCE
+    while True:
         try:
             domain.updateDeviceFlags(_with_medium(_drive(domain.XMLDesc(0), name), path), _LIVE | _FORCE)
             return
         except libvirt.libvirtError as error:
-            if not left or _DOOR not in str(error):
+            if _DOOR not in str(error) or time.monotonic() >= deadline:
                 raise
+        time.sleep(_PAUSE)
 
 
 def _drive(definition: str, name: str) -> ET.Element:
