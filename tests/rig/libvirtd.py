@@ -135,13 +135,18 @@ class Libvirtd:
             raise RuntimeError(f"the rig's keeper ended:\n{self._log('keeper')}")
         self.pid = int(answer)
         if wait:
-            eventually(self.answers, 30, f"libvirtd in {self.folder} answers\n{self._log('libvirtd')}")
+            try:
+                eventually(self.answers, 30, f"libvirtd in {self.folder} answers")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self._log('libvirtd')}") from None
 
     def answers(self) -> bool:
-        return (
-            self.socket.exists()
-            and subprocess.run(self._virsh("list"), capture_output=True, check=False).returncode == 0
-        )
+        if not self.socket.exists():
+            return False
+        try:
+            return subprocess.run(self._virsh("list"), capture_output=True, check=False, timeout=5).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False  # it connected while libvirtd came up, and hears of nothing more
 
     def kill(self) -> None:
         """SIGKILL libvirtd. Its QEMUs go on running, and start() finds them again."""
