@@ -55,11 +55,12 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 .PHONY: test lint types sanity cores build publish-check molecule unit integration bench bench-lab soak
 CHECKS := molecule lint types sanity cores build publish-check
-# Two at a time, since Molecule mostly waits for its hosts. pytest comes last, once and alone: its tests mind who has the cores,
-# and its summary closes the output.
+# Two at a time, since Molecule mostly waits for its hosts, and most of pytest's tests for guests and daemons. Tests that mind
+# who has the cores or the network come last.
 test: $(STAMPS)/test $(STAMPS)/publish ## all checks and tests
 	$(MAKE) --jobs 2 --output-sync=target $(CHECKS)
-	REQUIRE_LIBVIRT=1 python -m pytest $(ARGS)
+	REQUIRE_LIBVIRT=1 python -m pytest -m "not alone" --numprocesses 2 --dist loadfile $(ARGS)
+	REQUIRE_LIBVIRT=1 python -m pytest -m alone $(ARGS)
 
 lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
 	ruff check .

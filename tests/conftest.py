@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 COLLECTION = "ansible_collections.baremetal.lab"
 
 
@@ -50,3 +52,18 @@ if _importable("hypothesis"):
     settings.register_profile("same", derandomize=True, deadline=None, database=None)
     settings.register_profile("explore", deadline=None, print_blob=True)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") and os.geteuid() == 0:
+        from rig.apart import have_own_network
+
+        have_own_network()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.skip("needs the machine for itself: run it without --numprocesses"))

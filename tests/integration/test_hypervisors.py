@@ -24,6 +24,9 @@ import pytest
 
 from rig.hosts import CHECKOUT, Hosts
 
+# podman's hosts have the machine's network.
+pytestmark = pytest.mark.alone
+
 NODES = int(os.environ.get("LAB_NODES", "8"))
 LAB = "two-hypervisors"
 PASSWORD = "not-for-printing"

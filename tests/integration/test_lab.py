@@ -30,6 +30,9 @@ from rig.networks import interface, subnet
 from rig.sandbox import Sandbox
 from rig.waiting import eventually
 
+# pip installs the daemon from an index.
+pytestmark = pytest.mark.alone
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 BRIDGE, BMC_INTERFACE = interface("labtest"), interface("bmc")
 NET, BMC_NET = subnet(0), subnet(1)
