@@ -55,7 +55,8 @@ from ansible_collections.baremetal.lab.plugins.plugin_utils.journal_tail import 
 ACTIONS = ("baremetal.lab.firmware", "firmware")
 LOOK = 0.1
 """Seconds between two looks at the journals."""
-CLEAR, UP = "\x1b[J", "\x1b[1A"
+CLEAR = "\x1b[J"
+UP = "\x1b[1A"
 """Of a terminal: what comes after the cursor is blank; the cursor goes up a line."""
 
 

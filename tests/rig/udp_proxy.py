@@ -38,7 +38,7 @@ class UdpProxy:
 
     def _serve(self) -> None:
         ways: dict[tuple[str, int], socket.socket] = {}
-        with selectors.DefaultSelector() as selector, self._stopped, self._front:
+        with self._stopped, self._front, selectors.DefaultSelector() as selector:
             selector.register(self._stopped, selectors.EVENT_READ)
             selector.register(self._front, selectors.EVENT_READ)
             while True:
