@@ -15,10 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from rig.cd import BANNER as CD_BANNER
+from rig.cd import write_cd
 from rig.daemon import Vbmcd, free_ports
+from rig.guest import BANNER, write_guest
 from rig.libvirtd import Libvirtd
 from rig.node import Node
 from rig.redfish import ROOT, SYSTEM, Answer, Client
+from rig.waiting import eventually
 
 CD = f"{ROOT}/Managers/1/VirtualMedia/Cd"
 POOL = "virtual-media"
@@ -148,3 +152,19 @@ def test_what_can_not_be_tidied_up_is_named(drive: Drive, vbmcd: Vbmcd, pool: Pa
     assert f"what {drive.node.name!r} had in the drive" in vbmcd.log
     drive.libvirtd.virsh("pool-create-as", POOL, "dir", "--target", str(pool))
     vbmcd.ask("apply", instances=[{"name": drive.node.name}])
+
+
+def test_a_guest_that_reboots_by_itself_boots_once_from_the_medium(
+    libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path
+) -> None:
+    (port,), said = free_ports(1), tmp_path / "said"
+    serial = f"<serial type='file'><source path='{said}'/><target port='0'/></serial>"
+    spec = {"redfish": {"port": port}, "media": {"folders": [str(tmp_path)]}}
+    with Node.served(libvirtd, vbmcd, tmp_path, spec, cdrom=True, boot=["hd", "network"], devices=serial) as node:
+        write_guest(tmp_path / "disk")
+        drive = Drive(node, libvirtd, port)
+        assert drive.insert(f"file://{write_cd(tmp_path / 'installer.iso')}").status == 200
+        assert drive.client.patch(SYSTEM, {"Boot": {"BootSourceOverrideTarget": "Cd"}}).status == 200
+        assert drive.client.reset("On").status == 200
+        eventually(lambda: BANNER in said.read_bytes(), 30, "the disk is booted after the medium")
+        assert said.read_bytes().count(CD_BANNER) == 1

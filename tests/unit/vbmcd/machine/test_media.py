@@ -47,7 +47,7 @@ class RunningDomain:
         return 0
 
     def XMLDesc(self, _flags: int) -> str:  # noqa: N802
-        return "<domain><devices><disk type='file' device='cdrom'/></devices></domain>"
+        return "<domain><devices><disk device='cdrom'><alias name='ide0-1-0'/></disk></devices></domain>"
 
     def updateDeviceFlags(self, _xml: str, _flags: int) -> None:  # noqa: N802
         self.closed -= 1
@@ -56,8 +56,26 @@ class RunningDomain:
         self.changes += 1
 
 
+@pytest.fixture(autouse=True)
+def monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That opens no door."""
+    monkeypatch.setattr("vbmcd.machine.libvirt_media.tell", lambda *_words, **_arguments: None)
+
+
 def test_a_door_that_firmware_closes_again_and_again_is_opened_in_the_end() -> None:
     domain = RunningDomain(closed=5)
+    change_medium(domain, "node", "/a.iso")
+    assert domain.changes == 1
+
+
+def test_a_door_that_libvirt_takes_for_open_is_opened_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = RunningDomain(closed=1000)
+
+    def tell(_domain: object, command: str, **arguments: object) -> None:
+        assert (command, arguments) == ("blockdev-open-tray", {"id": "ide0-1-0", "force": True})
+        domain.closed = 0
+
+    monkeypatch.setattr("vbmcd.machine.libvirt_media.tell", tell)
     change_medium(domain, "node", "/a.iso")
     assert domain.changes == 1
 

@@ -162,3 +162,10 @@ async def test_a_restore_policy_that_was_never_set_is_the_hypervisors(
     assert (await board.get(SYSTEM)).json.get("PowerRestorePolicy") == policy
     answer = await board.web("PATCH", SYSTEM, {"PowerRestorePolicy": "LastState"})
     assert answer.json["PowerRestorePolicy"] == "LastState"
+
+
+async def test_an_interface_of_a_machine_that_is_off_is_there_all_the_same(board: RedfishBoard) -> None:
+    (interface,) = board.machine.parts.interfaces
+    board.machine.parts = replace(board.machine.parts, interfaces=(replace(interface, up=False),))
+    found = (await board.get(f"{SYSTEM}/EthernetInterfaces/0")).json
+    assert (found["LinkStatus"], found["Status"]["State"]) == ("LinkDown", "Enabled")

@@ -15,7 +15,7 @@ from typing import Any, Optional, Tuple
 
 import libvirt
 
-from vbmcd.machine import libvirt_group, libvirt_secure_boot
+from vbmcd.machine import libvirt_group, libvirt_once, libvirt_secure_boot
 from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
 from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot
 
@@ -122,7 +122,7 @@ def execute(connection: Any, name: str, steps: Plan) -> None:
 
 def _start_one(connection: Any, domain: Any, steps: Plan) -> None:
     if steps.start_from is not None:
-        connection.createXML(steps.start_from)
+        libvirt_once.put_back(connection.createXML(steps.start_from), domain.XMLDesc(_INACTIVE))
     elif steps.start:
         _unless(domain, True, domain.create)
 

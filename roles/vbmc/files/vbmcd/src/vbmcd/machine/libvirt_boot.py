@@ -45,11 +45,11 @@ def with_boot(definition: str, boot: BootOverride) -> str:
     """
     domain = parse(definition)
     os = _bootable(domain)
-    devices = _devices(domain, boot.device)
+    devices = devices_of_kind(domain, boot.device)
     if not devices:
         raise Unsupported(f"domain {domain.findtext('name')!r} has no {_KINDS[boot.device][2]} to boot from")
-    ordered = _ordered(domain)
-    changed = _move_first(ordered, devices) if ordered else _list_first(os, boot.device)
+    sequence = ordered(domain)
+    changed = _move_first(sequence, devices) if sequence else _list_first(os, boot.device)
     if boot.efi and not _is_efi(domain):
         _switch_to_efi(domain, os)
         changed = True
@@ -80,8 +80,8 @@ def boot_signature(definition: str) -> Tuple[object, ...]:
     """What of a definition decides how it boots; live and inactive XML that boot alike have the same."""
     domain = parse(definition)
     listed = tuple(boot.get("dev") for boot in domain.iterfind("os/boot"))
-    ordered = tuple(_identity(device) for device in _ordered(domain))
-    return (listed, ordered, _is_efi(domain))
+    numbered = tuple(identity(device) for device in ordered(domain))
+    return (listed, numbered, _is_efi(domain))
 
 
 def parse(definition: str) -> ET.Element:
@@ -102,7 +102,7 @@ def _bootable(domain: ET.Element) -> ET.Element:
     return os
 
 
-def _devices(domain: ET.Element, kind: BootDevice) -> List[ET.Element]:
+def devices_of_kind(domain: ET.Element, kind: BootDevice) -> List[ET.Element]:
     tag, types, _rest = _KINDS[kind]
     # A disk without the attribute is a disk.
     return [
@@ -110,7 +110,7 @@ def _devices(domain: ET.Element, kind: BootDevice) -> List[ET.Element]:
     ]
 
 
-def _ordered(domain: ET.Element) -> List[ET.Element]:
+def ordered(domain: ET.Element) -> List[ET.Element]:
     """The devices that have a boot order, first to boot first."""
     devices = [device for device in domain.iterfind("devices/*") if device.find("boot[@order]") is not None]
     return sorted(devices, key=_order)
@@ -172,7 +172,7 @@ def _switch_to_efi(domain: ET.Element, os: ET.Element) -> None:
     ET.SubElement(firmware, "feature", {"enabled": "no", "name": "enrolled-keys"})
 
 
-def _identity(device: ET.Element) -> Tuple[Optional[str], ...]:
+def identity(device: ET.Element) -> Tuple[Optional[str], ...]:
     target, mac = device.find("target"), device.find("mac")
     return (
         device.tag,

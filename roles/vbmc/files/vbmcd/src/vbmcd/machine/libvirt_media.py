@@ -18,8 +18,9 @@ import libvirt
 
 from vbmcd.config import Connection
 from vbmcd.machine.base import MachineError, Unsupported, WrongState
-from vbmcd.machine.libvirt_connection import ClientConnection
+from vbmcd.machine.libvirt_connection import ClientConnection, is_alive
 from vbmcd.machine.libvirt_errors import translate, unreachable
+from vbmcd.machine.libvirt_monitor import MonitorError, tell
 
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
@@ -57,13 +58,23 @@ def change_medium(connection: Any, name: str, path: Optional[str]) -> None:
 def _change_live(domain: Any, name: str, path: Optional[str]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
+        drive = _drive(domain.XMLDesc(0), name)
         try:
-            domain.updateDeviceFlags(_with_medium(_drive(domain.XMLDesc(0), name), path), _LIVE | _FORCE)
+            domain.updateDeviceFlags(_with_medium(drive, path), _LIVE | _FORCE)
             return
         except libvirt.libvirtError as error:
             if _DOOR not in str(error) or time.monotonic() >= deadline:
                 raise
         time.sleep(_PAUSE)
+        _open_door(domain, drive)
+
+
+def _open_door(domain: Any, drive: ET.Element) -> None:
+    """libvirt may take it for open still, and then never opens it, however often it is asked (seen with 9.0 on a busy
+    host)."""
+    alias = drive.find("alias")
+    with suppress(MonitorError):
+        tell(domain, "blockdev-open-tray", id="" if alias is None else alias.get("name"), force=True)
 
 
 def _drive(definition: str, name: str) -> ET.Element:
@@ -111,7 +122,7 @@ def store(settings: Connection, pool: str, name: str, content: BinaryIO, size: i
         path: str = volume.path()
         return path
     except libvirt.libvirtError as error:
-        raise _translated(error, pool, settings) from error
+        raise _translated(error, pool, settings, is_alive(connection.handle)) from error
     finally:
         connection.close()
 
@@ -122,7 +133,7 @@ def discard(settings: Connection, pool: str, name: str) -> None:
     try:
         _remove(connection.handle.storagePoolLookupByName(pool), name)
     except libvirt.libvirtError as error:
-        raise _translated(error, pool, settings) from error
+        raise _translated(error, pool, settings, is_alive(connection.handle)) from error
     finally:
         connection.close()
 
@@ -150,9 +161,9 @@ def _remove(pool: Any, name: str) -> None:
             raise
 
 
-def _translated(error: libvirt.libvirtError, pool: str, settings: Connection) -> MachineError:
+def _translated(error: libvirt.libvirtError, pool: str, settings: Connection, alive: bool) -> MachineError:
     if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
         remedy = "make it, or name another one in the instance's media.pool"
         return WrongState(f"libvirt at {settings.uri} has no storage pool {pool!r}: {remedy}")
-    said = translate(error, f"pool {pool}", settings.uri, alive=True)
+    said = translate(error, f"pool {pool}", settings.uri, alive)
     return said if not isinstance(said, WrongState) else WrongState(f"storage pool {pool!r} at {settings.uri}: {error}")

@@ -239,7 +239,8 @@ def _interface(number: int, interface: NetworkInterface) -> Dict[str, Any]:
         "InterfaceEnabled": True,
         "LinkStatus": "LinkUp" if interface.up else "LinkDown",
         **({"MTUSize": interface.mtu} if interface.mtu else {}),
-        "Status": {"State": "Enabled" if interface.up else "Disabled", "Health": "OK"},
+        # Also of a machine that is off: clients take inventory of what is enabled (Ironic makes ports of it).
+        "Status": ENABLED,
     }
 
 

@@ -145,6 +145,7 @@ def _entry(kind: Kind) -> Dict[str, Any]:
         "Description": kind.text,
         "Message": kind.text,
         "MessageSeverity": kind.severity,
+        "Severity": kind.severity,  # its former name: sushy warns of each message without
         "NumberOfArgs": kind.arguments,
         "ParamTypes": ["string"] * kind.arguments,
         "Resolution": kind.resolution,
