@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+import libvirt
 import pytest
 
 from rig.board import until
@@ -280,6 +281,9 @@ class Observer:
     def found(self, power: Power) -> None:
         self.told.append(("found", power.on, power.machine))
 
+    def commanded(self, failures: tuple[str, ...]) -> None:
+        self.told += [("failed", bool(failures), one) for one in failures] or [("went well", True, "")]
+
 
 async def test_who_observes_a_machine_is_told_how_it_is_found_and_of_each_switch(
     link: LibvirtLink, machine: LibvirtMachine
@@ -321,6 +325,27 @@ async def test_what_was_switched_while_it_was_looked_for_is_looked_for_again() -
     gate.set()
     await until(lambda: bool(observer.told))
     assert observer.told == [("found", True, "")]
+
+
+async def test_a_command_that_fails_after_it_was_accepted_is_told(
+    machine: LibvirtMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_what: object) -> None:
+        raise libvirt.libvirtError("no memory")
+
+    observer = Observer()
+    machine.observe(observer)
+    await until(lambda: len(observer.told) == 1)
+    monkeypatch.setattr("vbmcd.machine.libvirt_machine.PROMPT", 0.0)
+    execute = libvirt_actions.execute
+    monkeypatch.setattr(libvirt_actions, "execute", fail)
+    await machine.control(Action.CYCLE)
+    await until(lambda: len(observer.told) == 2)
+    kind, failed, why = observer.told[1]
+    assert kind == "failed" and failed and "no memory" in why
+    monkeypatch.setattr(libvirt_actions, "execute", execute)
+    await machine.control(Action.RESET)
+    await until(lambda: ("went well", True, "") in observer.told)
 
 
 class Searching(Observer):

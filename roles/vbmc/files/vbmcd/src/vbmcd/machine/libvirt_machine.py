@@ -25,6 +25,8 @@ from vbmcd.machine.base import (
     PowerObserver,
     SecureBoot,
     Statistics,
+    Unsupported,
+    WrongState,
 )
 from vbmcd.machine.libvirt_connection import is_here
 from vbmcd.machine.libvirt_console import LibvirtConsole
@@ -239,7 +241,7 @@ class LibvirtMachine:
         self._acting = False
         self.changed()
         error = None if task.cancelled() else task.exception()
-        failures = error.failures if isinstance(error, GroupFailed) else ()
+        failures = _failures(self._name, error) if plan.define is None else ()
         if failures or (self._faulty and error is None and plan.define is None):
             self._tell(failures)
         if error is not None:
@@ -250,3 +252,11 @@ class LibvirtMachine:
         self._faulty = bool(failures)
         if self._observer is not None:
             self._observer.commanded(failures)
+
+
+def _failures(name: str, error: Optional[BaseException]) -> Tuple[str, ...]:
+    """What of a power command failed, for the event log: who gave it may have been told that it is accepted."""
+    if isinstance(error, GroupFailed):
+        return error.failures
+    # What became of it where libvirt went away meanwhile is not known.
+    return (f"{name}: {error}",) if isinstance(error, (WrongState, Unsupported)) else ()
