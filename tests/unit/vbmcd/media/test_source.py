@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +18,10 @@ import pytest_asyncio
 from aiohttp import web
 
 from rig.web_server import web_server
+from vbmcd.config import Instance
 from vbmcd.media.options import MediaOptions
 from vbmcd.media.source import NotAllowed, Source, SourceError, pieces, source_of
+from vbmcd.redfish.certificate import make
 
 DATA = bytes(range(256)) * 4096
 OPEN = MediaOptions()
@@ -113,6 +117,23 @@ async def test_what_is_said_to_be_too_large_is_not_begun(server: str) -> None:
 async def test_who_is_not_there_is_told() -> None:
     with pytest.raises(SourceError, match="can't be reached"):
         await fetch(source_of("http://127.0.0.1:1/x"))
+    with pytest.raises(SourceError, match="Connection refused"):
+        await fetch(source_of("http://127.0.0.1:1/x"))
+
+
+async def test_a_certificate_that_nobody_signed_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(make(Instance("media", "media", 623, "127.0.0.1"), datetime.datetime.now(datetime.UTC)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    runner = web.ServerRunner(web.Server(serve))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    source = source_of(f"https://127.0.0.1:{runner.addresses[0][1]}/data")
+    with pytest.raises(SourceError, match=r"media\.verify"):
+        await fetch(source)
+    assert await fetch(source, replace(OPEN, verify=False)) == DATA
+    await runner.cleanup()
 
 
 async def test_no_more_is_taken_than_the_limit(server: str) -> None:

@@ -80,6 +80,14 @@ async def test_a_url_is_downloaded_into_a_volume_that_goes_with_the_medium(board
     assert (await medium(board))["Inserted"] is False
 
 
+async def test_a_file_is_brought_to_the_host_of_a_machine_that_is_elsewhere(
+    board: RedfishBoard, tmp_path: Path
+) -> None:
+    board.machine.host = ""
+    assert (await insert(board, f"file://{tmp_path}/a.iso")).status == 200
+    assert board.machine.stored == {board.machine.loaded: DATA}
+
+
 async def test_both_places_show_the_same(board: RedfishBoard, tmp_path: Path) -> None:
     await insert(board, f"file://{tmp_path}/a.iso")
     for folder in (MANAGER, SYSTEM):

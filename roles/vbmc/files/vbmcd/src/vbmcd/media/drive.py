@@ -45,7 +45,8 @@ class Drive:
         async with self._changing:
             # Without a drive there is nothing to fetch anything for.
             await self._bmc.machine.medium()
-            if source.scheme == "file":
+            # What is a file here is none at another host.
+            if source.scheme == "file" and self._bmc.machine.host_run():
                 path = await asyncio.to_thread(local_path, source, self._bmc.instance.media)
                 await self._change(Inserted(source.uri, path))
             else:

@@ -139,8 +139,19 @@ async def _of_url(source: Source, options: MediaOptions, limit: int) -> AsyncIte
                         yield piece
                     return
             raise SourceError("the server redirects without an end")
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-        raise SourceError(f"the server can't be reached, or broke off: {type(error).__name__}") from None
+    except aiohttp.ClientConnectorCertificateError:
+        remedy = (
+            "have it signed by an authority that the daemon's host trusts, or set the instance's media.verify to false"
+        )
+        raise SourceError(f"the server's certificate can't be verified: {remedy}") from None
+    except aiohttp.ClientConnectorError as error:
+        number, words = error.os_error.errno or 0, error.os_error.strerror
+        # Where its name is not known the number is none of the system's.
+        raise SourceError(f"the server can't be reached: {os.strerror(number) if number > 0 else words}") from None
+    except asyncio.TimeoutError:
+        raise SourceError("the server does not answer, or has stopped to") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise SourceError(f"the server broke off, or speaks no HTTP: {type(error).__name__}") from None
 
 
 def _check_content(encoding: str, length: Optional[int], limit: int) -> None:
