@@ -9,6 +9,7 @@ well (people with virsh, a second BMC), so an action that finds its target state
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Tuple
@@ -22,6 +23,10 @@ from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, w
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _COMPLETE = _INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """The definition with its secrets: one made from anything less would lose them."""
+
+_SETTLED, _PAUSE = 0.3, 0.02
+"""Seconds in which a start can be lost, and between two looks."""
+_LOST = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED)
 
 _RACED = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 
@@ -39,6 +44,8 @@ class Plan:
     signal: Optional[Action] = None
     complete: bool = False
     """Start what the domain requires and what is off."""
+    settle: bool = False
+    """Look after the start whether the domain stays on: it was stopped just before."""
     define: Optional[str] = field(default=None, repr=False)
     """The new definition. It holds secrets, too."""
 
@@ -100,7 +107,8 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
     if action is Action.CYCLE or (action is Action.RESET and _boots_anew(domain, boot)):
         # IPMI 2.0, 28.3 wants at least a second without power in a power cycle, for capacitors and disks to
         # settle. A domain has neither: it starts as soon as it has stopped.
-        return replace(_start(connection, domain, boot, stop=True), was_on=action is Action.RESET)
+        start = _start(connection, domain, boot, stop=True)
+        return replace(start, was_on=action is Action.RESET, settle=True)
     return Plan(on, signal=action)
 
 
@@ -121,6 +129,32 @@ def execute(connection: Any, name: str, steps: Plan) -> None:
 
 
 def _start_one(connection: Any, domain: Any, steps: Plan) -> None:
+    try:
+        _start_now(connection, domain, steps)
+    except libvirt.libvirtError as error:
+        if not steps.settle or error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
+            raise
+    if steps.settle and _was_taken_for_another(domain):
+        _start_now(connection, domain, steps)
+
+
+def _was_taken_for_another(domain: Any) -> bool:
+    """Whether libvirt (9.0) has killed the process that it had started.
+
+    It learns of the end of the one before when that has a successor already, and takes it for the successor's. On a
+    busy host one start in fifty was lost so.
+    """
+    deadline = time.monotonic() + _SETTLED
+    while True:
+        state, why = domain.state()
+        if state == libvirt.VIR_DOMAIN_SHUTOFF:
+            return why in _LOST
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+
+
+def _start_now(connection: Any, domain: Any, steps: Plan) -> None:
     if steps.start_from is not None:
         libvirt_once.put_back(connection.createXML(steps.start_from), domain.XMLDesc(_INACTIVE))
     elif steps.start:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO, Callable, Optional, Tuple
@@ -37,6 +38,9 @@ from vbmcd.machine.libvirt_statistics import Meter, read_counters
 PROMPT = 0.25
 """Seconds that a caller waits for an action to end, before it counts as accepted and goes on by itself. FreeIPMI
 sends again after 0.4 s, and takes no answer to what it sent before."""
+
+JUST = 2.0
+"""Seconds after a stop in which a start may be lost (libvirt_actions)."""
 
 HARDWARE_SECONDS = 5.0
 """How long it is believed what a domain is made of: not every change of that is an event of its life."""
@@ -74,6 +78,7 @@ class LibvirtMachine:
         "_name",
         "_observer",
         "_on",
+        "_stopped_at",
         "_uuid",
         "_uuid_version",
         "_was_on",
@@ -89,6 +94,7 @@ class LibvirtMachine:
         self._uuid: Optional[uuid.UUID] = None
         self._uuid_version = -1
         self._acting = False
+        self._stopped_at = -JUST
         self._was_on = False
         """The state in which the last power command found the machine."""
         self._action: Optional[asyncio.Task[None]] = None
@@ -110,6 +116,8 @@ class LibvirtMachine:
         self._meter = None
         if power is not None:
             self._joining = True
+            if not power.on:
+                self._stopped_at = time.monotonic()
             if self._observer is not None:
                 self._observer.switched(power)
 
@@ -228,6 +236,8 @@ class LibvirtMachine:
 
     async def _accept(self, what: str, plan: actions.Plan) -> None:
         """Start the action and wait for it, but no longer than PROMPT."""
+        if plan.start and time.monotonic() - self._stopped_at < JUST:
+            plan = replace(plan, settle=True)
         self.changed()
         task = asyncio.get_running_loop().create_task(self._link.act(self._name, actions.execute, self._name, plan))
         self._action = task
