@@ -84,6 +84,29 @@ async def is_on(machine: LibvirtMachine, on: bool) -> bool:
         return False
 
 
+@pytest.mark.parametrize(
+    ("domain", "order"),
+    [
+        ({"boot": ["hd", "network", "cdrom"]}, ["cdrom", "network", "hd"]),
+        ({"boot": [], "orders": ["vda", "nic1", "hdc"]}, ["hdc", "vda"]),
+    ],
+)
+async def test_a_boot_order_is_that_of_the_next_start(
+    machine: Callable[..., LibvirtMachine], libvirtd: Libvirtd, name: str, domain: dict[str, Any], order: list[str]
+) -> None:
+    subject = machine(**domain)
+    await subject.control(Action.ON)
+    await eventually_async(lambda: is_on(subject, True), 5, "the machine is on")
+    before = await subject.hardware()
+    wanted = [*order, *(one for one in before.boot_order if one not in order)]
+    await subject.set_boot_order(wanted)
+    after = await subject.hardware()
+    assert (list(after.boot_order), after.boot_devices) == (wanted, before.boot_devices)
+    assert "passwd=" in Definition(libvirtd, name, "--inactive").text
+    with pytest.raises(WrongState):
+        await subject.set_boot_order(wanted[1:])
+
+
 async def test_power(machine: Callable[..., LibvirtMachine], libvirtd: Libvirtd, name: str) -> None:
     subject = machine()
     assert not await subject.is_on()

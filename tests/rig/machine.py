@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 from vbmcd.machine.base import (
@@ -69,6 +70,7 @@ class ScriptedMachine:
             disks=(Disk("vda", "disk", "virtio", 10 << 30, "d15c"), Disk("sda", "cdrom", "sata", None, loaded=False)),
             interfaces=(NetworkInterface("52:54:00:00:00:07", "virtio", up=True),),
             boot_order=("52:54:00:00:00:07", "vda"),
+            boot_devices=("vda", "52:54:00:00:00:07"),
             console=True,
         )
         """What hardware() answers."""
@@ -107,6 +109,10 @@ class ScriptedMachine:
 
     async def set_persistent_boot(self, boot: BootOverride) -> None:
         self._note("set_persistent_boot", boot)
+
+    async def set_boot_order(self, names: Sequence[str]) -> None:
+        self._note("set_boot_order", tuple(names))
+        self.parts = replace(self.parts, boot_order=tuple(names))
 
     async def set_autostart(self, on: bool) -> None:
         self._note("set_autostart", on)

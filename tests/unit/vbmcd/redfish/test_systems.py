@@ -140,6 +140,23 @@ async def test_an_override_is_set_as_a_whole_or_not(board: RedfishBoard, wrong: 
     assert (boot["BootSourceOverrideTarget"], boot["BootSourceOverrideEnabled"]) == ("Pxe", "Once")
 
 
+async def test_a_boot_order_is_the_machines_own_and_can_be_changed(board: RedfishBoard) -> None:
+    assert (await board.get(SYSTEM)).json["Boot"]["BootOrder"] == ["Boot0001", "Boot0000"]
+    wanted = {"BootOrder": ["Boot0000", "Boot0001"], "BootSourceOverrideTarget": "Pxe"}
+    answer = await board.web("PATCH", SYSTEM, {"Boot": wanted})
+    assert {key: answer.json["Boot"][key] for key in wanted} == wanted
+    assert board.machine.parts.boot_order == ("vda", "52:54:00:00:00:07")
+    assert (await board.get(f"{SYSTEM}/BootOptions/Boot0001")).json["Alias"] == "Pxe"
+
+
+@pytest.mark.parametrize(
+    "order", [["Boot0000"], ["Boot0000", "Boot0000"], ["Boot0000", "Boot0002"], [0, 1], "Boot0000", []]
+)
+async def test_a_boot_order_that_is_none_is_refused(board: RedfishBoard, order: object) -> None:
+    assert (await board.web("PATCH", SYSTEM, {"Boot": {"BootOrder": order}})).status == 400
+    assert not any(call == "set_boot_order" for call, _argument in board.machine.calls)
+
+
 async def test_the_identify_light_is_ipmis(board: RedfishBoard) -> None:
     assert (await board.web("PATCH", SYSTEM, {"LocationIndicatorActive": True})).json["IndicatorLED"] == "Blinking"
     assert (await board.ask(*CHASSIS_STATUS)).split()[3] == "60"

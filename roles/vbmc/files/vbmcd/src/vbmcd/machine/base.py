@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import uuid
 from dataclasses import dataclass
-from typing import BinaryIO, Callable, NamedTuple, Optional, Protocol, Tuple
+from typing import BinaryIO, Callable, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 
 class Action(enum.Enum):
@@ -103,7 +103,10 @@ class Hardware:
     interfaces: Tuple[NetworkInterface, ...] = ()
     efi: bool = False
     boot_order: Tuple[str, ...] = ()
-    """Names of disks and MAC addresses of interfaces, first to boot first; or libvirt's words for kinds of them."""
+    """Names of disks and MAC addresses of interfaces, first to boot first; or libvirt's words for kinds of them. As it
+    starts next, without an override."""
+    boot_devices: Tuple[str, ...] = ()
+    """The same, in an order that stays when the boot order changes."""
     console: bool = False
     """Whether it has a serial console."""
     autostart: Optional[bool] = None
@@ -211,6 +214,9 @@ class Machine(Protocol):
         Never starts, stops or resets anything. From the next start on; control() knows that a reset
         of a running machine has to become off and on for it to count.
         """
+
+    async def set_boot_order(self, names: Sequence[str]) -> None:
+        """Boot from what is in `Hardware.boot_order` in this order, from the next start on."""
 
     async def set_autostart(self, on: bool) -> None:
         """Whether the machine is to start when its hypervisor does. Changes nothing now."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 import libvirt
 
 from vbmcd.machine import libvirt_group, libvirt_once, libvirt_secure_boot
 from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
-from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot
+from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot, with_order
 
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _COMPLETE = _INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
@@ -71,11 +71,19 @@ def check_boot(connection: Any, name: str, boot: BootOverride) -> None:
 
 
 def plan_persistent_boot(connection: Any, name: str, boot: BootOverride) -> Plan:
+    return _redefined(connection, name, lambda definition: _with_boot(connection, definition, boot))
+
+
+def plan_boot_order(connection: Any, name: str, names: Sequence[str]) -> Plan:
+    return _redefined(connection, name, lambda definition: with_order(definition, names))
+
+
+def _redefined(connection: Any, name: str, change: Callable[[str], str]) -> Plan:
     domain = connection.lookupByName(name)
     if not domain.isPersistent():
         raise WrongState(f"domain {name!r} is transient: it has no definition to keep a boot device in")
     definition = domain.XMLDesc(_COMPLETE)
-    changed = _with_boot(connection, definition, boot)
+    changed = change(definition)
     return Plan(bool(domain.isActive()), define=changed if changed != definition else None)
 
 

@@ -14,9 +14,9 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from io import StringIO
-from typing import Dict, FrozenSet, List, Optional, Tuple
+from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple
 
-from vbmcd.machine.base import BootDevice, BootOverride, Unsupported
+from vbmcd.machine.base import BootDevice, BootOverride, Unsupported, WrongState
 
 # Element, values of its device attribute (none: whatever), and the word for an error message.
 _KINDS: Dict[BootDevice, Tuple[str, FrozenSet[str], str]] = {
@@ -54,6 +54,46 @@ def with_boot(definition: str, boot: BootOverride) -> str:
         _switch_to_efi(domain, os)
         changed = True
     return ET.tostring(domain, encoding="unicode") if changed else definition
+
+
+def with_order(definition: str, names: Sequence[str]) -> str:
+    """The definition that boots in the order of `names`, which are those of boot_order(), each once.
+
+    Raises WrongState where it boots from others.
+    """
+    domain = parse(definition)
+    if sorted(names) != sorted(boot_order(domain)):
+        raise WrongState(
+            f"domain {domain.findtext('name')!r} boots from other devices by now: read its boot order again"
+        )
+    sequence = sorted(ordered(domain), key=lambda device: names.index(_boot_name(device)))
+    _number(sequence)
+    if not sequence:
+        for boot, word in zip(domain.iterfind("os/boot"), names):
+            boot.set("dev", word)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def boot_order(domain: ET.Element) -> List[str]:
+    """What it boots from, first to last: disks by target, interfaces by address; or libvirt's words for kinds."""
+    return [_boot_name(device) for device in ordered(domain)] or _listed(domain)
+
+
+def boot_devices(domain: ET.Element) -> List[str]:
+    """The same names, in an order that does not change with the boot order."""
+    devices = [device for device in domain.iterfind("devices/*") if device.find("boot[@order]") is not None]
+    return [_boot_name(device) for device in devices] or sorted(_listed(domain))
+
+
+def _listed(domain: ET.Element) -> List[str]:
+    return [boot.get("dev", "") for boot in domain.iterfind("os/boot")]
+
+
+def _boot_name(device: ET.Element) -> str:
+    target, mac = device.find("target"), device.find("mac")
+    if device.tag == "interface" and mac is not None:
+        return mac.get("address", "")
+    return device.tag if target is None else target.get("dev", "")
 
 
 def efi_needed(definition: str, boot: BootOverride) -> Optional[Platform]:
@@ -127,12 +167,16 @@ def _move_first(ordered: List[ET.Element], devices: List[ET.Element]) -> bool:
     sequence = wanted + [device for device in ordered if device not in wanted]
     if sequence == ordered:
         return False
+    _number(sequence)
+    return True
+
+
+def _number(sequence: Sequence[ET.Element]) -> None:
     for number, device in enumerate(sequence, start=1):
         boot = device.find("boot")
         if boot is None:
             boot = ET.SubElement(device, "boot")
         boot.set("order", str(number))
-    return True
 
 
 def _list_first(os: ET.Element, device: BootDevice) -> bool:

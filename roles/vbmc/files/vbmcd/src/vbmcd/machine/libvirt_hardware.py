@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional
 
 import libvirt
 
 from vbmcd.machine.base import Disk, Hardware, NetworkInterface
+from vbmcd.machine.libvirt_boot import boot_devices, boot_order
 from vbmcd.machine.libvirt_media import source_of
 
 _FACTORS = {
@@ -37,9 +38,10 @@ def read_hardware(connection: Any, name: str) -> Hardware:
     """Blocking, for a thread of LibvirtLink. Of a running domain: as it runs."""
     domain = connection.lookupByName(name)
     document = ET.fromstring(domain.XMLDesc(0))
-    running = bool(domain.isActive())
+    stored = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)) if domain.isPersistent() else document
     capacities = [_capacity(domain, disk) for disk in document.iterfind("devices/disk")]
-    return replace(parse_hardware(document, capacities, running), autostart=_autostart(domain))
+    parts = parse_hardware(document, capacities, bool(domain.isActive()), stored)
+    return replace(parts, autostart=_autostart(domain))
 
 
 def _autostart(domain: Any) -> Optional[bool]:
@@ -61,8 +63,10 @@ def _capacity(domain: Any, disk: ET.Element) -> Optional[int]:
     return int(capacity)
 
 
-def parse_hardware(document: ET.Element, capacities: List[Optional[int]], running: bool) -> Hardware:
-    """Pure. `capacities`: of the disks, in the document's order."""
+def parse_hardware(
+    document: ET.Element, capacities: List[Optional[int]], running: bool, stored: ET.Element
+) -> Hardware:
+    """Pure. `capacities`: of the disks, in the document's order; `stored`: what it starts from next."""
     count = int(document.findtext("vcpu") or 1)
     kind = document.find("os/type")
     loader = document.find("os/loader")
@@ -75,7 +79,8 @@ def parse_hardware(document: ET.Element, capacities: List[Optional[int]], runnin
         disks=tuple(_disk(disk, capacity) for disk, capacity in zip(document.iterfind("devices/disk"), capacities)),
         interfaces=tuple(_interface(one, running) for one in document.iterfind("devices/interface")),
         efi=_is_efi(document, loader),
-        boot_order=_boot_order(document),
+        boot_order=tuple(boot_order(stored)),
+        boot_devices=tuple(boot_devices(stored)),
         console=document.find("devices/console") is not None or document.find("devices/serial") is not None,
     )
 
@@ -121,18 +126,3 @@ def _interface(interface: ET.Element, running: bool) -> NetworkInterface:
         up=running and not down,
         mtu=None if mtu is None else int(mtu.get("size", "1500")),
     )
-
-
-def _boot_order(document: ET.Element) -> Tuple[str, ...]:
-    """What is booted from, first to last: disks by target, interfaces by address; or libvirt's words for kinds."""
-    ordered = []
-    for device in document.iterfind("devices/*"):
-        boot, target, mac = device.find("boot[@order]"), device.find("target"), device.find("mac")
-        if boot is None:
-            continue
-        named = mac.get("address", "") if device.tag == "interface" and mac is not None else ""
-        named = named or (target.get("dev", "") if target is not None else device.tag)
-        ordered.append((int(boot.get("order", "0")), named))
-    if ordered:
-        return tuple(named for _order, named in sorted(ordered))
-    return tuple(boot.get("dev", "") for boot in document.iterfind("os/boot"))

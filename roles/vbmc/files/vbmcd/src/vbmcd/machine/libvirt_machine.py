@@ -12,7 +12,7 @@ import uuid
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import BinaryIO, Callable, Optional, Tuple
+from typing import BinaryIO, Callable, Optional, Sequence, Tuple
 
 from vbmcd.machine import libvirt_actions as actions
 from vbmcd.machine import libvirt_media, libvirt_secure_boot
@@ -163,6 +163,9 @@ class LibvirtMachine:
 
     async def set_persistent_boot(self, boot: BootOverride) -> None:
         await self._act("a boot device", actions.plan_persistent_boot, boot)
+
+    async def set_boot_order(self, names: Sequence[str]) -> None:
+        await self._act("a boot order", actions.plan_boot_order, names)
 
     async def set_autostart(self, on: bool) -> None:
         await self._link.call(self._name, actions.set_autostart, self._name, on)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the machine is made of: processors, memory, storage, network interfaces, what it boots from.
 
-All of it is the domain's own, read when asked for and never written.
+All of it is the domain's own, read when asked for; only the boot order is ever written (``systems``).
 """
 
 from __future__ import annotations
@@ -249,12 +249,25 @@ def _interface(number: int, interface: NetworkInterface) -> Dict[str, Any]:
 
 def boot_order(parts: Hardware) -> List[str]:
     """References of what the domain boots from, first to last."""
-    return [f"Boot{number:04X}" for number in range(len(parts.boot_order))]
+    return [_reference(parts.boot_devices.index(device)) for device in dict.fromkeys(parts.boot_order)]
+
+
+def ordered_devices(parts: Hardware, references: Sequence[str]) -> List[str]:
+    """The other way round."""
+    return [parts.boot_devices[boot_options(parts).index(reference)] for reference in references]
+
+
+def boot_options(parts: Hardware) -> List[str]:
+    return [_reference(number) for number in range(len(parts.boot_devices))]
+
+
+def _reference(number: int) -> str:
+    return f"Boot{number:04X}"
 
 
 @hardware.get(BOOT_OPTIONS)
 async def list_boot_options(request: Request, bmc: Bmc) -> Response:
-    members = [f"{BOOT_OPTIONS}/{reference}" for reference in boot_order(await bmc.machine.hardware())]
+    members = [f"{BOOT_OPTIONS}/{reference}" for reference in sorted(boot_order(await bmc.machine.hardware()))]
     return collection(BOOT_OPTIONS, "BootOption", "Boot Options", members)
 
 
@@ -265,7 +278,7 @@ async def get_boot_option(request: Request, bmc: Bmc) -> Response:
     references, wanted = boot_order(parts), request.ids["option"]
     if wanted not in references:
         raise failure(404, "ResourceNotFound", "BootOption", wanted)
-    device = parts.boot_order[references.index(wanted)]
+    (device,) = ordered_devices(parts, [wanted])
     alias = _ALIASES.get(device) or _alias(parts, device)
     return Response(
         {

@@ -156,6 +156,20 @@ def one_of(words: Collection[str]) -> Check:
     return check
 
 
+def order_of(words: Collection[str]) -> Check:
+    """All of `words`, each once."""
+
+    def check(path: str, value: Any) -> List[str]:
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise Failure(400, [_wrong_type(path, value)])
+        if sorted(value) != sorted(words):
+            remedy = f"Give all of {', '.join(sorted(words)) or 'none'}, each once."
+            raise failure(400, "PropertyValueError", _name(path), related=f"#/{path}", resolution=remedy)
+        return value
+
+    return check
+
+
 def required(body: Mapping[str, Any], name: str, kind: Type[T]) -> T:
     """A property that a POST has to have. Raises Failure; shows no value, which may be a password."""
     if name not in body:

@@ -27,10 +27,11 @@ from vbmcd.redfish.hardware import (
     PROCESSORS,
     STORAGE,
     boot_order,
+    ordered_devices,
     summaries,
 )
 from vbmcd.redfish.messages import failure
-from vbmcd.redfish.properties import Changes, Settable, action_parameter, one_of, read_changes
+from vbmcd.redfish.properties import Changes, Settable, action_parameter, one_of, order_of, read_changes
 from vbmcd.redfish.roles import COMPONENTS
 from vbmcd.redfish.root import CHASSIS, MANAGER, ROOT, SYSTEM, collection, link
 from vbmcd.redfish.settings import Settings
@@ -168,6 +169,7 @@ async def boot_document(bmc: Bmc, parts: Optional[Hardware]) -> Dict[str, Any]:
 @systems.patch(SYSTEM, privilege=COMPONENTS)
 async def set_system(request: Request, bmc: Bmc) -> Response:
     """The boot override, the identify light, the asset tag, what comes after the host was off."""
+    before = await system_document(bmc)
     settable: Settable = {
         **IDENTIFY,
         **ASSET_TAG,
@@ -176,9 +178,9 @@ async def set_system(request: Request, bmc: Bmc) -> Response:
             "BootSourceOverrideEnabled": one_of(ENABLED),
             "BootSourceOverrideTarget": one_of(tuple(TARGETS)),
             "BootSourceOverrideMode": one_of(MODES),
+            "BootOrder": order_of(before["Boot"]["BootOrder"]),
         },
     }
-    before = await system_document(bmc)
     changes = read_changes(request.body, before, settable)
     _refuse_half_an_override(changes)
     mode = changes.get("Boot/BootSourceOverrideMode", "UEFI")
@@ -186,6 +188,10 @@ async def set_system(request: Request, bmc: Bmc) -> Response:
         wrong = failure(400, "PropertyValueNotInList", mode, "BootSourceOverrideMode", related="#/Boot")
         changes.refuse("Boot/BootSourceOverrideMode", wrong)
         changes.require()
+    if "Boot/BootOrder" in changes:
+        # Before a persistent override, which goes first in it.
+        wanted = changes.values.pop("Boot/BootOrder")
+        await bmc.machine.set_boot_order(ordered_devices(await bmc.machine.hardware(), wanted))
     if any(path.startswith("Boot/") for path in changes.values):
         await set_flags(bmc, wanted_flags(bmc.boot.flags, changes))
     await set_common(bmc, changes.values)
