@@ -27,7 +27,7 @@ options:
     description:
       - V(active), the image runs.
       - V(present), the image is on the BMC, and nothing is rebooted.
-      - V(absent), the image is not on the BMC. The one that runs is refused.
+      - V(absent), the image is not on the BMC. The one that runs is refused, and so is any by a BMC that deletes none.
     type: str
     choices: [present, active, absent]
     default: active

@@ -67,6 +67,7 @@ class Target:
         )
         if not given.get("address"):
             raise BadRequest(f"target {given.get('name', '')!r} has no address")
+        given["address"] = _without_brackets(given["address"])
         given.setdefault("name", given["address"])
         for key in ("protocol", "username", "password"):
             if given.get(key) is None:
@@ -91,3 +92,8 @@ def _default_ports() -> Dict[str, int]:
     from .clients import PROTOCOLS  # not above, since clients know of targets
 
     return {"ssh": SSH_PORT, **{name: protocol.port for name, protocol in PROTOCOLS.items()}}
+
+
+def _without_brackets(address: str) -> str:
+    """An IPv6 address may come as in a URL."""
+    return address[1:-1] if address.startswith("[") and address.endswith("]") else address

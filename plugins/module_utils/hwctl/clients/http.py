@@ -14,12 +14,14 @@ import hmac
 import http.client
 import io
 import json
+import queue
 import socket
 import ssl
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, TypeVar
 
 from ..deadline import Deadline
 from ..errors import (
@@ -42,12 +44,15 @@ WHOLE_ANSWER_TIMEOUT = 60.0
 """Seconds for all of an answer: one that comes byte by byte would hold its thread for hours."""
 UPLOAD_ANSWER_TIMEOUT = 90.0
 """Seconds that a BMC has to take an image that it has all of."""
+CONNECTING = 64
+"""Uploads that connect at one time. Their BMCs answered a moment ago, so that none holds up the others for long."""
 PIECE = 1 << 20
 """Bytes that are sent at a time, and for which a BMC has ANSWER_TIMEOUT."""
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of an answer that are read; a BMC's largest ones have a few hundred thousand."""
 DEPTH = 100
 """Objects within objects of an answer that is read. Python 3.13 ends the process for thousands, in a small stack."""
+Done = TypeVar("Done")
 _MAKING = threading.Lock()
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -121,6 +126,40 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+class _FewThreads:
+    """Work of many threads done by a few. OpenSSL keeps 18 KiB for each thread that has shaken hands, until it ends."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._threads = 0
+        self._making = threading.Lock()
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def call(self, work: Callable[[], Done]) -> Done:
+        """What `work` returns or raises."""
+        future: Future[Done] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:
+                future.set_exception(error)
+
+        with self._making:
+            if self._threads < self._size:
+                self._threads += 1
+                threading.Thread(target=self._serve, name="hwctl-connect", daemon=True).start()
+        self._work.put(run)
+        return future.result()
+
+    def _serve(self) -> None:
+        while True:
+            self._work.get()()
+
+
+_CONNECTING = _FewThreads(CONNECTING)
+
+
 class HttpClient:
     """One connection to a target, made when first needed and made anew when the BMC closed it."""
 
@@ -176,7 +215,7 @@ class HttpClient:
         headers = {**self.headers, **{name.replace("_", "-"): value for name, value in more.items()}}
         headers["Content-Length"] = str(sum(len(part) for part in parts))
         self.close()
-        connection = self._connected()
+        connection = _CONNECTING.call(self._connected)
         try:
             return self._stream(connection, method, path, parts, sent, deadline, headers)
         finally:

@@ -120,9 +120,9 @@ class LongSession:
 
 
 def _places(address: str, port: int) -> List[Tuple[int, Tuple[object, ...]]]:
-    """Where a name, or an address with or without brackets, leads. Raises Unreachable."""
+    """Where a name or an address leads. Raises Unreachable."""
     try:
-        found = socket.getaddrinfo(address.strip("[]"), port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Unreachable(f"the name {address} can't be resolved: {reason}") from None

@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -324,3 +325,25 @@ def test_threads_that_come_at_once_share_the_authorities(monkeypatch: pytest.Mon
         thread.join()
     http_module._made_context.cache_clear()
     assert len(made) == 1
+
+
+def test_many_uploads_connect_in_few_threads_and_each_learns_of_its_own_failure() -> None:
+    few = http_module._FewThreads(3)
+    workers: set[int] = set()
+
+    def work(number: int) -> int:
+        workers.add(threading.get_ident())
+        if number % 2:
+            raise Unreachable(str(number))
+        return number
+
+    with ThreadPoolExecutor(20) as many:
+        asked = [many.submit(few.call, lambda number=number: work(number)) for number in range(60)]
+    assert [one.result() for one in asked[::2]] == list(range(0, 60, 2))
+    assert [str(one.exception()) for one in asked[1::2]] == [str(number) for number in range(1, 60, 2)]
+    assert len(workers) <= 3
+
+
+def test_an_ipv6_address_may_have_the_brackets_that_it_has_in_urls() -> None:
+    item = {"address": "[2001:db8::7]", "protocol": "redfish", "username": "a", "password": "b"}
+    assert (Target.of(item).address, Target.of(item).name) == ("2001:db8::7", "2001:db8::7")
