@@ -12,7 +12,7 @@ from ..clients.firmware import Inventory, Stored
 from ..deadline import Deadline
 from ..errors import Busy, HwctlError, NotReached, Unreachable, Unsupported
 from .pools import Wish
-from .states import RESET, SWITCH, VERIFY, WAIT, Want
+from .states import RESET, SWITCH, VERIFY, WAIT, Want, runs_old
 from .subject import Subject
 
 Waiting = Generator[Wish, None, None]
@@ -154,13 +154,16 @@ def _tried(ask: Callable[[], Optional[str]]) -> Optional[str]:
 
 
 def _wrong(wants: Sequence[Want], found: Inventory) -> List[Want]:
-    return [want for want in wants if found.version(want.purpose) != want.version]
+    return [want for want in wants if found.version(want.purpose) != want.version or runs_old(want, found)]
 
 
 def _complaint(wants: Sequence[Want], found: Optional[Inventory]) -> str:
     if found is None:
         return "the BMC rebooted and did not stay up"
     said = [
-        f"{want.purpose} {found.version(want.purpose)} runs, and not {want.version}" for want in _wrong(wants, found)
+        f"the {want.purpose} image of before runs, which has the same version"
+        if runs_old(want, found)
+        else f"{want.purpose} {found.version(want.purpose)} runs, and not {want.version}"
+        for want in _wrong(wants, found)
     ]
     return f"after the reboot {', '.join(said)}" if said else "the BMC boots again and again"

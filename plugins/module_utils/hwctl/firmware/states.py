@@ -87,3 +87,9 @@ def decide(want: Want, found: Inventory) -> Decision:
 def fitting_images(want: Want, found: Inventory) -> list[Stored]:
     """Images of the wanted version, for what it is for or for what the BMC does not say."""
     return [one for one in found.images if one.version == want.version and one.purpose in (want.purpose, "other")]
+
+
+def runs_old(want: Want, found: Inventory) -> bool:
+    """Whether what runs has the version, and is known to be an image that `force` wants replaced."""
+    running = [one for one in fitting_images(want, found) if one.running]
+    return bool(running) and all(one.id in want.old for one in running)

@@ -123,6 +123,17 @@ def test_force_sends_an_image_to_a_bmc_that_lists_none(update: Updates) -> None:
     assert (forced.status, bmc.uploads, bmc.runs) == ("changed", 2, "i2")
 
 
+def test_force_is_not_content_with_the_image_of_before_though_it_has_the_version(update: Updates) -> None:
+    bmc = update.fleet.bmc("a")
+    update("a")
+    bmc.faults = [rig.OLD_VERSION]
+    (outcome,) = update("a", force=True, timings=replace(FAST, reboot=0.2))
+    assert outcome.failure is not None and outcome.failure.kind == "not-reached"
+    assert outcome.failure.message == "after the reboot the bmc image of before runs, which has the same version"
+    (again,) = update("a", force=True)
+    assert (again.status, bmc.uploads, bmc.runs) == ("changed", 2, "i2")
+
+
 def test_force_says_at_once_that_a_bmc_takes_no_second_image_of_a_version(update: Updates) -> None:
     bmc = update.fleet.bmc("a")
     bmc.one_of_a_version = True
