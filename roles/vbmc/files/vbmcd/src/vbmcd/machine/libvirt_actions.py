@@ -24,8 +24,9 @@ _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _COMPLETE = _INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """The definition with its secrets: one made from anything less would lose them."""
 
-_SETTLED, _PAUSE = 0.3, 0.02
-"""Seconds in which a start can be lost, and between two looks."""
+_SETTLED, _PAUSE = 0.15, 0.02
+"""Seconds in which a start can be lost, and between two looks. Shorter than who asks meanwhile is kept waiting
+(libvirt_machine.PROMPT), so that it reads what was done."""
 _LOST = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED)
 
 _RACED = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
