@@ -45,6 +45,10 @@ class NoAnswer(Unreachable):
     safe_to_retry = False
 
 
+class FellSilent(Unreachable):
+    """It had answered something before: worth asking again, however long it was waited for."""
+
+
 class InDoubt(Unreachable):
     """A change was sent, and no answer says whether it was made: read the state before anything is sent again."""
 

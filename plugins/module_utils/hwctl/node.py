@@ -13,7 +13,7 @@ from typing import Callable, TypeVar
 from .clients import connect
 from .clients.base import Client
 from .deadline import Deadline
-from .errors import Busy, Cancelled, HwctlError, Unreachable
+from .errors import Busy, Cancelled, FellSilent, HwctlError, Unreachable
 from .target import Target
 
 Answer = TypeVar("Answer")
@@ -67,7 +67,8 @@ class Node:
             try:
                 return read()
             except HwctlError as error:
-                if isinstance(error, Unreachable) and time.monotonic() - began >= LONG_SILENCE:
+                silent = isinstance(error, Unreachable) and not isinstance(error, FellSilent)
+                if silent and time.monotonic() - began >= LONG_SILENCE:
                     raise
                 self._again(error, attempt)
         return read()

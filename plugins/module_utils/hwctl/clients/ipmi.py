@@ -18,6 +18,7 @@ from ..errors import (
     AuthFailed,
     BadAnswer,
     Busy,
+    FellSilent,
     HwctlError,
     MissingLibrary,
     NoAnswer,
@@ -191,7 +192,7 @@ class IpmiClient(Client):
         try:
             return self._asked(netfn, command, data, again=True)
         except NoAnswer:
-            raise Unreachable("the BMC stopped answering") from None
+            raise FellSilent("the BMC stopped answering") from None
 
     def _once(self, netfn: int, command: int, data: Sequence[int]) -> None:
         """A request that is sent once, since a BMC may carry out each copy."""
@@ -244,7 +245,7 @@ def _data(answer: Dict[str, Any]) -> List[int]:
         return list(answer["data"])
     text = f"{error} (completion code {code:02X}h)"
     if code == 0xFFFF:
-        raise Unreachable("the BMC stopped answering")
+        raise FellSilent("the BMC stopped answering")
     if code in BUSY_CODES:
         raise Busy(f"the BMC is busy: {text}")
     if code in NO_SUCH_CODES:
@@ -257,7 +258,7 @@ def _login_failure(text: str, target: Target, heard: bool) -> HwctlError:
     where, words = f"{target.address} port {target.port}", text.lower()
     silent = words in ("", "none", "timeout", "session failed to initialize")
     if silent and heard:
-        return Unreachable(
+        return FellSilent(
             f"the BMC on {where} answers, but not to the login: check the user name, of which some BMCs say nothing, "
             "and the network, which may lose packets"
         )

@@ -16,6 +16,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import 
     AuthFailed,
     BadRequest,
     Busy,
+    FellSilent,
     Refused,
     Unreachable,
 )
@@ -61,9 +62,11 @@ def test_a_read_is_tried_again_where_that_may_help(fleet: Fleet) -> None:
 
 def test_what_was_waited_for_long_is_not_waited_for_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_module, "LONG_SILENCE", 0.0)
-    fleet.bmc("a").fails["connect"] = [Unreachable("timed out")]
-    (outcome,) = PowerManager(fleet.targets("a"), Limits()).run("get_state")
-    assert outcome.failure is not None and outcome.failure.kind == "unreachable"
+    fleet.bmc("away").fails["connect"] = [Unreachable("timed out")]
+    fleet.bmc("there").fails["connect"] = [FellSilent("answers, but not to the login")]
+    away, there = PowerManager(fleet.targets("away", "there"), Limits()).run("get_state")
+    assert away.failure is not None and away.failure.kind == "unreachable"
+    assert there.status == OK
 
 
 def test_a_bmc_that_is_busy_is_asked_more_often(fleet: Fleet) -> None:
