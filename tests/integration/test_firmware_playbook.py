@@ -125,7 +125,6 @@ def test_a_terminal_has_one_line_that_is_written_anew(playbook: Playbook) -> Non
     anew = re.findall(rb"\x1b\[J\r\n(\[[# ]+\] \d/3 done[^\x1b\r]*)\x1b\[1A\r", said)
     last = re.findall(rb"\x1b\[J(\[[# ]+\] \d/3 done[^\x1b\r]*)\r\n", said)
     assert len(anew) > 1 and last == [b"[########################] 2/3 done, 1 failed"], said
-    assert said.index(last[0]) < said.index(b"FAILED!"), "the result is shown below"
 
 
 def test_ansible_playbook_is_killed_and_run_again_while_its_module_lives_on(playbook: Playbook) -> None:
