@@ -53,8 +53,8 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types sanity cores build publish-check molecule unit integration bench bench-lab soak
-CHECKS := molecule lint types sanity cores build publish-check
+.PHONY: test lint types sanity cores oldest build publish-check molecule unit integration bench bench-lab soak
+CHECKS := molecule lint types sanity cores oldest build publish-check
 # Two at a time, since Molecule mostly waits for its hosts, and most of pytest's tests for guests and daemons. Tests that mind
 # who has the cores or the network come last.
 test: $(STAMPS)/test $(STAMPS)/publish ## all checks and tests
@@ -84,6 +84,9 @@ cores: $(STAMPS)/test ## sanity and unit tests with later versions of ansible-co
 
 core-%: $(STAMPS)/test
 	scripts/core.sh $*
+
+oldest: $(STAMPS)/oldest ## the daemon's unit tests with the oldest libraries that it takes, which are Debian's
+	.cache/oldest/bin/python -m pytest --quiet -o cache_dir=.cache/pytest-oldest tests/unit/vbmcd
 
 build: $(STAMPS)/test ## build the collection, install it from the tarball, list its modules
 	scripts/build.sh
@@ -144,6 +147,11 @@ $(STAMPS)/test: requirements/test.apt requirements/test.txt $(STAMPS)/lab
 $(STAMPS)/publish: requirements/publish.txt $(STAMPS)/lab
 	test -x .cache/publish/bin/pip || /usr/bin/python3 -m venv .cache/publish
 	.cache/publish/bin/pip install --quiet -r requirements/publish.txt
+	mkdir -p $(@D) && touch $@
+
+$(STAMPS)/oldest: requirements/oldest.txt $(STAMPS)/lab
+	test -x .cache/oldest/bin/pip || /usr/bin/python3 -m venv --system-site-packages .cache/oldest
+	.cache/oldest/bin/pip install --quiet -r requirements/oldest.txt
 	mkdir -p $(@D) && touch $@
 
 $(STAMPS)/bench: requirements/bench.txt
