@@ -225,8 +225,9 @@ def test_the_hardware_is_the_domains(node: Node) -> None:
         assert interface["LinkStatus"] == "LinkDown"
         drive = client.get(f"{SYSTEM}/Storage/virtio/Drives/vda").json
         assert drive["CapacityBytes"] == 1 << 20
-        order = client.get(f"{SYSTEM}/BootOptions?$expand=.").json["Members"]
-        assert [one["Alias"] for one in order] == ["Hdd", "Pxe", "Cd"]
+        options = client.get(f"{SYSTEM}/BootOptions?$expand=.").json["Members"]
+        aliases = {one["BootOptionReference"]: one["Alias"] for one in options}
+        assert [aliases[reference] for reference in system["Boot"]["BootOrder"]] == ["Hdd", "Pxe", "Cd"]
         client.reset("On")
         assert node.has_state("running")
         link = f"{SYSTEM}/EthernetInterfaces/0"
