@@ -53,14 +53,19 @@ status: $(STAMPS)/collection ## show that lab's hypervisors, nodes, BMCs and pow
 
 # --- Checks and tests ------------------------------------------------------------------------------------------------
 
-.PHONY: test lint types sanity cores oldest build publish-check molecule unit integration bench bench-lab soak
+.PHONY: test test-inside test-outside lint types sanity cores oldest build publish-check molecule unit integration bench bench-lab soak
 CHECKS := molecule lint types sanity cores oldest build publish-check
-# Two at a time, since Molecule mostly waits for its hosts, and most of pytest's tests for guests and daemons. Tests that mind
-# who has the cores or the network come last.
+# Two at a time, since Molecule mostly waits for its hosts, and most of pytest's tests for guests and daemons (docs/testing.md).
 test: $(STAMPS)/test $(STAMPS)/publish ## all checks and tests
 	$(MAKE) --jobs 2 --output-sync=target $(CHECKS)
-	REQUIRE_LIBVIRT=1 python -m pytest -m "not alone" --numprocesses 2 --dist loadfile $(ARGS)
+	$(MAKE) --jobs 2 --output-sync=target --keep-going test-inside test-outside
 	REQUIRE_LIBVIRT=1 python -m pytest -m alone $(ARGS)
+
+test-inside: $(STAMPS)/test
+	REQUIRE_LIBVIRT=1 python -m pytest -m "not outside and not alone" --numprocesses 2 --dist loadfile $(ARGS)
+
+test-outside: $(STAMPS)/test
+	REQUIRE_LIBVIRT=1 python -m pytest -m outside $(ARGS)
 
 lint: $(STAMPS)/test ## ansible-lint, yamllint, ruff, shellcheck
 	ruff check .
@@ -164,7 +169,7 @@ $(STAMPS)/redfish: requirements/redfish.txt scripts/redfish-clients.sh
 	mkdir -p $(@D) && touch $@
 
 # A VirtualBMC to take over from, and Redfish's clients.
-test integration: $(STAMPS)/bench $(STAMPS)/redfish
+test test-inside integration: $(STAMPS)/bench $(STAMPS)/redfish
 molecule: $(STAMPS)/bench
 
 # Folders are listed besides files, so that a removed file counts as a change.

@@ -65,5 +65,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     for item in items:
-        if item.get_closest_marker("alone"):
-            item.add_marker(pytest.mark.skip("needs the machine for itself: run it without --numprocesses"))
+        if item.get_closest_marker("outside"):
+            item.add_marker(pytest.mark.skip("needs the machine's own network: run it without --numprocesses"))

@@ -25,7 +25,7 @@ import pytest
 from rig.hosts import CHECKOUT, Hosts
 
 # podman's hosts have the machine's network.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.outside
 
 NODES = int(os.environ.get("LAB_NODES", "8"))
 LAB = "two-hypervisors"

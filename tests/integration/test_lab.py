@@ -31,7 +31,7 @@ from rig.sandbox import Sandbox
 from rig.waiting import eventually
 
 # pip installs the daemon from an index.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.outside
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BRIDGE, BMC_INTERFACE = interface("labtest"), interface("bmc")
