@@ -232,3 +232,8 @@ def test_the_hardware_is_the_domains(node: Node) -> None:
         assert node.has_state("running")
         link = f"{SYSTEM}/EthernetInterfaces/0"
         eventually(lambda: client.get(link).json["LinkStatus"] == "LinkUp", 10, "the interface is up")
+        client.reset("Pause")
+        assert node.has_state("paused")
+        assert client.get(SYSTEM).json["PowerState"] == "Paused"
+        node.libvirtd.virsh("resume", node.name)
+        eventually(lambda: client.get(SYSTEM).json["PowerState"] == "On", 10, "it is seen to go on")

@@ -74,7 +74,17 @@ async def test_what_is_so_already_does_nothing(machine: LibvirtMachine, action: 
     assert await machine.control(action, BootOverride(BootDevice.NETWORK)) is False
 
 
-@pytest.mark.parametrize("action", [Action.CYCLE, Action.RESET, Action.SOFT, Action.DIAGNOSTIC])
+async def test_it_stands_still_and_goes_on(machine: LibvirtMachine) -> None:
+    await machine.control(Action.ON)
+    for action in (Action.PAUSE, Action.PAUSE, Action.RESUME, Action.RESUME):
+        await machine.control(action)
+        assert await machine.is_on(), action
+        assert (await machine.hardware()).paused is (action is Action.PAUSE), action
+
+
+@pytest.mark.parametrize(
+    "action", [Action.CYCLE, Action.RESET, Action.SOFT, Action.DIAGNOSTIC, Action.PAUSE, Action.RESUME]
+)
 async def test_a_machine_that_is_off_refuses(machine: LibvirtMachine, action: Action) -> None:
     await machine.control(Action.OFF)
     with pytest.raises(WrongState, match="'one' is off"):

@@ -32,6 +32,18 @@ async def test_resets_are_power_commands_of_the_machine(board: RedfishBoard) -> 
     assert done == ["on", "reset", "cycle", "diag", "soft", "on", "off"]
 
 
+async def test_a_machine_that_stands_still_is_paused(board: RedfishBoard) -> None:
+    board.machine.on = True
+    assert (await board.web("POST", RESET, {"ResetType": "Pause"})).status == 200
+    board.machine.parts = replace(board.machine.parts, paused=True)
+    assert (await board.get(SYSTEM)).json["PowerState"] == "Paused"
+    assert (await board.web("POST", RESET, {"ResetType": "Resume"})).status == 200
+    board.machine.parts = replace(board.machine.parts, paused=False)
+    assert (await board.get(SYSTEM)).json["PowerState"] == "On"
+    done = [call for call, _argument in board.machine.calls if call != "is_on"]
+    assert done == ["pause", "resume"]
+
+
 # --- A graceful restart ----------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO, Callable, NamedTuple, Optional, Protocol, Sequence,
 
 
 class Action(enum.Enum):
-    """What Chassis Control can ask for (IPMI 2.0, 28.3); the value is the audit log's word."""
+    """What Chassis Control can ask for (IPMI 2.0, 28.3), and Redfish beside it; the value is the audit log's word."""
 
     OFF = "off"
     ON = "on"
@@ -25,6 +25,8 @@ class Action(enum.Enum):
     RESET = "reset"
     DIAGNOSTIC = "diag"
     SOFT = "soft"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 class BootDevice(enum.Enum):
@@ -109,6 +111,8 @@ class Hardware:
     """The same, in an order that stays when the boot order changes."""
     console: bool = False
     """Whether it has a serial console."""
+    paused: bool = False
+    """Whether it stands still, with power."""
     autostart: Optional[bool] = None
     """Whether it starts with its host, whatever it was before; None where that is not known."""
 

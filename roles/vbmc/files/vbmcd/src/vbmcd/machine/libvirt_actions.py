@@ -29,6 +29,8 @@ _SETTLED, _PAUSE = 0.15, 0.02
 (libvirt_machine.PROMPT), so that it reads what was done."""
 _LOST = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED)
 
+_STANDING = (Action.PAUSE, Action.RESUME)
+
 _RACED = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN)
 
 
@@ -118,6 +120,8 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
         # settle. A domain has neither: it starts as soon as it has stopped.
         start = _start(connection, domain, boot, stop=True)
         return replace(start, was_on=action is Action.RESET, settle=True)
+    if action in _STANDING and _is_paused(domain) is (action is Action.PAUSE):
+        return Plan(on)
     return Plan(on, signal=action)
 
 
@@ -135,6 +139,10 @@ def execute(connection: Any, name: str, steps: Plan) -> None:
         domain.reset()
     elif steps.signal is Action.DIAGNOSTIC:
         domain.injectNMI()
+    elif steps.signal is Action.PAUSE:
+        domain.suspend()
+    elif steps.signal is Action.RESUME:
+        domain.resume()
 
 
 def _start_one(connection: Any, domain: Any, steps: Plan) -> None:
@@ -212,6 +220,10 @@ def _unless(domain: Any, on: bool, act: Any) -> None:
     except libvirt.libvirtError as error:
         if error.get_error_code() not in _RACED or _is_active(domain) is not on:
             raise
+
+
+def _is_paused(domain: Any) -> bool:
+    return bool(domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
 
 
 def _is_active(domain: Any) -> bool:

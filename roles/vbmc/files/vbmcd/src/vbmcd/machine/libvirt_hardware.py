@@ -41,7 +41,8 @@ def read_hardware(connection: Any, name: str) -> Hardware:
     stored = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)) if domain.isPersistent() else document
     capacities = [_capacity(domain, disk) for disk in document.iterfind("devices/disk")]
     parts = parse_hardware(document, capacities, bool(domain.isActive()), stored)
-    return replace(parts, autostart=_autostart(domain))
+    paused = domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
+    return replace(parts, paused=paused, autostart=_autostart(domain))
 
 
 def _autostart(domain: Any) -> Optional[bool]:

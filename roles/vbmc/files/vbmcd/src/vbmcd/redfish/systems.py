@@ -51,6 +51,8 @@ RESET_TYPES: Dict[str, Tuple[Action, ...]] = {
     "FullPowerCycle": (Action.CYCLE,),
     "Nmi": (Action.DIAGNOSTIC,),
     "PushPowerButton": (Action.SOFT, Action.ON),
+    "Pause": (Action.PAUSE,),
+    "Resume": (Action.RESUME,),
 }
 """What libvirt can do, beside a graceful restart. The button does the first thing to a machine that is on, and the last
 to one that is off."""
@@ -98,6 +100,8 @@ async def system_document(bmc: Bmc) -> Dict[str, Any]:
         parts: Optional[Hardware] = await bmc.machine.hardware()
     except MachineError:
         parts = None
+    if parts is not None and parts.paused and state["PowerState"] == "On":
+        state["PowerState"] = "Paused"
     return {
         "@odata.id": SYSTEM,
         "@odata.type": "#ComputerSystem.v1_22_0.ComputerSystem",
