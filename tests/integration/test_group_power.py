@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IPMI power commands on a domain that depends on others, against real libvirtd and QEMU."""
+"""Power commands on a domain that depends on others, against real libvirtd and QEMU."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from rig.console import CONTROL, STATUS, Console
-from rig.daemon import Vbmcd
+from rig.daemon import Vbmcd, free_ports
 from rig.groups import becomes, declare, make, state
 from rig.libvirtd import Libvirtd, tiny_domain
+from rig.redfish import SYSTEM, Client
 from rig.waiting import eventually
 
 OFF, ON, CYCLE = b"\0", b"\1", b"\2"
@@ -84,6 +85,22 @@ def test_a_power_command_acts_on_the_group_in_order(libvirtd: Libvirtd, vbmcd: V
     assert int(libvirtd.virsh("domid", "power-0")) > numbers["power-0"]
     command(console, OFF)
     becomes(libvirtd, "shut off", *NAMES[:3])
+
+
+def test_a_pause_over_redfish_is_the_whole_groups(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
+    declare(libvirtd, "power-a", *NAMES[1:3])
+    (port,) = free_ports(1)
+    vbmcd.serve("power-a", libvirt_uri=libvirtd.uri, domain="power-a", redfish={"port": port})
+    with Client(port) as client:
+        client.reset("On")
+        eventually(lambda: client.get(SYSTEM).json["PowerState"] == "On", 20, "the machine is on")
+        for kind, there, told in (("Pause", "paused", "Paused"), ("Resume", "running", "On")):
+            client.reset(kind)
+            becomes(libvirtd, there, *NAMES[:3])
+            assert client.get(SYSTEM).json["PowerState"] == told
+        client.reset("Pause")
+        client.reset("ForceOff")
+        becomes(libvirtd, "shut off", *NAMES[:3])
 
 
 def test_it_reads_on_once_all_run_that_it_requires(libvirtd: Libvirtd, vbmcd: Vbmcd) -> None:
