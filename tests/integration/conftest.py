@@ -24,6 +24,14 @@ def libvirtd() -> Iterator[Libvirtd]:
         yield shared
 
 
+@pytest.fixture(autouse=True)
+def _shared_libvirtd_is_there(request: pytest.FixtureRequest) -> None:
+    """libvirt 9.0's libvirtd crashes now and then, and on hosts systemd starts it again."""
+    for name in ("libvirtd", "sasl_libvirtd"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).start_if_gone()
+
+
 @pytest.fixture
 def own_libvirtd() -> Iterator[Libvirtd]:
     """A libvirtd of the test's own, to kill, freeze and start again."""

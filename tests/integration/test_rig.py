@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rig.libvirtd import Libvirtd, tiny_domain
 from rig.waiting import eventually
 
@@ -25,6 +27,15 @@ def test_a_domain_runs_through_a_restart_of_libvirtd(own_libvirtd: Libvirtd) -> 
     own_libvirtd.start()
     assert own_libvirtd.virsh("domstate", "runs-on") == "running"
     assert own_libvirtd.qemu_pid("runs-on") == qemu
+
+
+def test_a_libvirtd_that_crashed_is_started_again(own_libvirtd: Libvirtd) -> None:
+    crashed = own_libvirtd.pid
+    os.kill(crashed, signal.SIGSEGV)
+    eventually(lambda: not own_libvirtd.answers(), 10, "it is gone")
+    with pytest.warns(UserWarning, match=f"{crashed}"):
+        eventually(lambda: own_libvirtd.start_if_gone() or own_libvirtd.pid != crashed, 10, "it is started again")
+    assert own_libvirtd.answers()
 
 
 def test_stop_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -147,6 +148,13 @@ class Libvirtd:
             return subprocess.run(self._virsh("list"), capture_output=True, check=False, timeout=5).returncode == 0
         except subprocess.TimeoutExpired:
             return False  # it connected while libvirtd came up, and hears of nothing more
+
+    def start_if_gone(self) -> None:
+        """Start it again if it has ended by itself."""
+        if self.pid and not _alive(self.pid):
+            warnings.warn(f"libvirtd ({self.pid}) has crashed, and is started again", stacklevel=1)
+            self.pid = 0
+            self.start()
 
     def kill(self) -> None:
         """SIGKILL libvirtd. Its QEMUs go on running, and start() finds them again."""
