@@ -51,8 +51,9 @@ class SshkeyManager(ParallelNodes):
         client = SshClient(node.target, node.deadline, request.options)
         node.at("read")
         found = node.reading(lambda: client.run(READ))
-        wanted = _wanted(_lines(found), request)
-        before, after = _present(_lines(found), request.key), request.state == PRESENT
+        lines = _lines(found)
+        wanted = _wanted(lines, request)
+        before, after = _present(lines, request.key), request.state == PRESENT
         if before != after and not request.check:
             node.at("change")
             if after:

@@ -19,6 +19,7 @@ import libvirt
 from vbmcd.machine import libvirt_group, libvirt_once, libvirt_secure_boot
 from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
 from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot, with_order
+from vbmcd.machine.libvirt_hardware import is_paused
 
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _COMPLETE = _INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
@@ -120,7 +121,7 @@ def plan(connection: Any, name: str, action: Action, boot: Optional[BootOverride
         # settle. A domain has neither: it starts as soon as it has stopped.
         start = _start(connection, domain, boot, stop=True)
         return replace(start, was_on=action is Action.RESET, settle=True)
-    if action in _STANDING and _is_paused(domain) is (action is Action.PAUSE):
+    if action in _STANDING and is_paused(domain) is (action is Action.PAUSE):
         return Plan(on)
     return Plan(on, signal=action)
 
@@ -220,10 +221,6 @@ def _unless(domain: Any, on: bool, act: Any) -> None:
     except libvirt.libvirtError as error:
         if error.get_error_code() not in _RACED or _is_active(domain) is not on:
             raise
-
-
-def _is_paused(domain: Any) -> bool:
-    return bool(domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
 
 
 def _is_active(domain: Any) -> bool:

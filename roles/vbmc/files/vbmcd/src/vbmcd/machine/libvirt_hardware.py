@@ -41,8 +41,12 @@ def read_hardware(connection: Any, name: str) -> Hardware:
     stored = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)) if domain.isPersistent() else document
     capacities = [_capacity(domain, disk) for disk in document.iterfind("devices/disk")]
     parts = parse_hardware(document, capacities, bool(domain.isActive()), stored)
-    paused = domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
-    return replace(parts, paused=paused, autostart=_autostart(domain))
+    return replace(parts, paused=is_paused(domain), autostart=_autostart(domain))
+
+
+def is_paused(domain: Any) -> bool:
+    """Whether it stands still, with power."""
+    return bool(domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
 
 
 def _autostart(domain: Any) -> Optional[bool]:
