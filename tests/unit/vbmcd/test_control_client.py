@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import zmq
 
 from rig.fake_daemon import FakeDaemon
 from vbmcd.control.client import ControlClient
@@ -67,6 +68,23 @@ def test_a_daemon_that_does_not_answer_is_told_from_one_that_is_missing(path: Pa
         silent.listen()
         with pytest.raises(DaemonUnavailable, match=r"has not answered for 0\.1 seconds"):
             ControlClient(path, timeout=0.1).request("ping")
+
+
+def test_what_a_daemon_answers_just_before_it_ends_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.bind(f"ipc://{path}")
+        looks: list[bool] = []
+
+        def answers_and_ends(_client: ControlClient) -> bool:
+            """At the second look, which is after the first wait for the answer."""
+            looks.append(not looks)
+            if len(looks) == 2:
+                *envelope, _request = router.recv_multipart()
+                router.send_multipart([*envelope, b'{"version": 1, "ok": true, "result": {"instances": []}}'])
+            return looks[-1]
+
+        monkeypatch.setattr(ControlClient, "is_listening", answers_and_ends)
+        assert ControlClient(path).request("list") == {"instances": []}
 
 
 def test_a_daemon_that_ends_meanwhile_is_told_before_the_time_is_over(path: Path) -> None:

@@ -75,6 +75,9 @@ class ControlClient:
             deadline = time.monotonic() + self._timeout
             while not requester.poll(_LOOK):
                 if not self.is_listening():
+                    # To answer may have been the last that it did, after the wait above.
+                    if requester.poll(_LOOK):
+                        break
                     raise DaemonUnavailable(
                         f"vbmcd on {self.socket_path} ended before it answered: see its log, and try again"
                     )
