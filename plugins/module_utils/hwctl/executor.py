@@ -99,25 +99,31 @@ class ParallelNodes:
         self._done.put(outcome)
 
     def _next(self) -> List[Outcome]:
-        """Wait for a node to be done, or for the time of one to be over; the outcomes of those."""
+        """Wait for nodes to be done, or for the time of one to be over; the outcomes of those."""
         if not self._active:
             return []
         if self._cancelled.is_set():
             self._give_up = {name: deadline.at_most(GRACE) for name, deadline in self._give_up.items()}
+        ended = self._ended(min(deadline.left for deadline in self._give_up.values()))
+        # Only now: a node that ended in time may have waited here to be asked, while the machine was busy.
         late = [self._active[name] for name, deadline in self._give_up.items() if deadline.passed]
-        if late:
-            for node in late:
-                self._forget(node.name)
-            return [failed(node.target, node.step, self._end() or _stuck(node)) for node in late]
-        patience = min(deadline.left for deadline in self._give_up.values())
+        for node in late:
+            self._forget(node.name)
+        return [*ended, *(failed(node.target, node.step, self._end() or _stuck(node)) for node in late)]
+
+    def _ended(self, patience: float) -> List[Outcome]:
+        """Wait so many seconds for something to happen; the outcomes of all nodes that have ended by then."""
+        found: List[Outcome] = []
+        wait: Optional[float] = None if patience == float("inf") else patience
         try:
-            outcome = self._done.get(timeout=None if patience == float("inf") else patience)
+            while True:
+                outcome = self._done.get(timeout=wait)
+                wait = 0.0
+                if outcome is not None and outcome.name in self._active:  # neither called off nor given up before
+                    self._forget(outcome.name)
+                    found.append(outcome)
         except queue.Empty:
-            return []
-        if outcome is None or outcome.name not in self._active:
-            return []  # called off, or done after it was given up
-        self._forget(outcome.name)
-        return [outcome]
+            return found
 
     def _forget(self, name: str) -> None:
         del self._active[name], self._give_up[name]

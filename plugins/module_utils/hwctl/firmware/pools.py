@@ -214,7 +214,7 @@ class Pools:
         if now - self._looked < GRACE / 2:
             return []
         self._looked = now
-        return [thread for thread in self._in_pool if self._over(thread.life)]
+        return [thread for thread in self._in_pool if thread.outcome is None and self._over(thread.life)]
 
     def _over(self, life: Life) -> bool:
         return life.deadline.and_then(GRACE).passed or (self._hurried is not None and self._hurried.passed)

@@ -113,27 +113,46 @@ def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, monkeyp
     assert other.status == OK
 
 
-def test_a_node_that_hangs_is_given_up_while_others_keep_ending(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_place_of_a_node_that_hangs_is_taken_again_while_others_run(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
-    stuck = threading.Event()
-    seen: list[float] = []
+    let_go, both = threading.Event(), threading.Barrier(2, timeout=10)
 
     class Busy(ParallelNodes):
         def work(self, node: Node) -> Outcome:
-            if node.name == "0":
-                stuck.wait()
-            node.pause(0.02)
-            if len(self._active) == 1:
-                seen.append(1.0)
+            if node.name == "hangs":
+                let_go.wait()
+            elif node.name == "first":
+                node.pause(1)  # so that the others have time left when the one that hangs is given up
+            else:
+                both.wait()
             return Outcome(node.name, OK)
 
     try:
-        names = [str(number) for number in range(30)]
-        outcomes = Busy(fleet.targets(*names), Limits(fan_out=2, node_timeout=0.1)).run("work")
+        targets = fleet.targets("hangs", "first", "second", "third")
+        outcomes = Busy(targets, Limits(fan_out=2, node_timeout=2)).run("work")
     finally:
-        stuck.set()
-    assert [outcome.status for outcome in outcomes] == ["failed", *(29 * [OK])]
-    assert len(seen) < 10, "its place was taken again long before the others were through"
+        let_go.set()
+    assert [outcome.status for outcome in outcomes] == ["failed", OK, OK, OK]
+
+
+def test_a_node_that_ended_in_time_did_so_even_when_nobody_looked(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.0)
+
+    class Starved(ParallelNodes):
+        def work(self, node: Node) -> Outcome:
+            return Outcome(node.name, OK)
+
+        def _next(self) -> list[Outcome]:
+            eventually(lambda: self._done.qsize() == 2, 5, "they have ended")
+            eventually(lambda: all(one.deadline.passed for one in self._active.values()), 5, "their time is over")
+            return super()._next()
+
+    outcomes = Starved(fleet.targets("a", "b"), Limits(node_timeout=0.2)).run("work")
+    assert [outcome.status for outcome in outcomes] == [OK, OK]
 
 
 def test_when_the_run_is_out_of_time_nodes_that_never_began_say_so(
