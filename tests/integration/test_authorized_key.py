@@ -164,6 +164,22 @@ def test_a_line_that_is_commented_out_lets_nobody_in(bmc: Sshd, key: Path, autho
     assert logs_in(bmc, key)
 
 
+def test_a_file_system_that_takes_nothing_is_told_of_and_the_keys_stay(bmc: Sshd, authorize: Any) -> None:
+    bmc.authorized_keys.parent.mkdir(mode=0o700)
+    bmc.authorized_keys.write_text(OTHERS)
+    bmc.write_protect()
+    for change in ({}, {"state": "absent", "key": OTHERS.partition(" ")[2]}):
+        (refused,) = authorize(**change)["results"]
+        assert (refused["kind"], refused["step"]) == ("refused", "change"), refused
+        for told in ("Read-only file system", f"~/.ssh/authorized_keys of {USER}", "mount it writable"):
+            assert told in refused["msg"]
+    assert bmc.kept_keys() == OTHERS
+    kept = bmc.fill_up(OTHERS, room=40)
+    (refused,) = authorize()["results"]
+    assert "No space left on device" in refused["msg"] and "make room" in refused["msg"], refused
+    assert bmc.kept_keys() == kept, "a line that was cut short is none"
+
+
 def test_a_task_that_is_called_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -8,6 +8,7 @@ The machine's users are left alone: the server has a mount namespace in which /e
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 from pathlib import Path
@@ -19,6 +20,8 @@ from rig.waiting import eventually
 
 PASSWORD = "0penBmc's \\own"
 USER = "bmcroot"
+PAGE = resource.getpagesize()
+"""The smallest size of a file system in memory."""
 
 
 class Sshd:
@@ -62,6 +65,28 @@ class Sshd:
     ) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def write_protect(self) -> None:
+        """From now on its user's folder is on a file system that is mounted read-only."""
+        self._inside(f"mount --bind {self.home} {self.home} && mount -o remount,ro,bind {self.home}")
+
+    def fill_up(self, keys: str, room: int) -> str:
+        """From now on its user has these keys, on a file system of their own that has room for so many bytes more."""
+        kept = f"{keys}#{'x' * (PAGE - room - len(keys) - 2)}\n"
+        folder = self.authorized_keys.parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        mounted = f"mount -t tmpfs -o mode=0700,size={PAGE} keys {folder}"
+        self._inside(f"{mounted} && umask 077 && cat > {self.authorized_keys}", kept)
+        return kept
+
+    def kept_keys(self) -> str:
+        """Of its user, wherever they are mounted."""
+        return self._inside(f"cat {self.authorized_keys}")
+
+    def _inside(self, command: str, stdin: str = "") -> str:
+        """What a command prints that sees the server's mounts."""
+        where = ["nsenter", "--mount", f"--target={self._process.pid}", "sh", "-c", command]
+        return subprocess.run(where, input=stdin, text=True, capture_output=True, check=True).stdout
 
     def _server(self) -> list[str]:
         key = self._folder / "host_key"

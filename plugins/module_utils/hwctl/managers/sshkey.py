@@ -11,15 +11,20 @@ from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
 from ..clients.ssh import SshClient, SshOptions
-from ..errors import BadRequest, NotReached
+from ..errors import BadRequest, NotReached, Refused
 from ..executor import ParallelNodes
 from ..node import Node
 from ..outcome import Outcome, settled
 
 PRESENT, ABSENT = "present", "absent"
 READ = "test ! -e ~/.ssh/authorized_keys || cat ~/.ssh/authorized_keys"
-# A line more, so that tasks which let in keys at once lose none of them. dropbear wants no other writer.
-APPEND = "umask 077 && mkdir -p ~/.ssh && chmod go-w ~/.ssh && cat >> ~/.ssh/authorized_keys"
+# A line more, so that tasks which let in keys at once lose none of them. dropbear wants no other writer. The line is
+# written elsewhere before, since a full disk takes a part of one. By cat, for a shell's own printf may not say why.
+APPEND = (
+    "umask 077 && mkdir -p ~/.ssh && chmod go-w ~/.ssh && new=~/.ssh/authorized_keys.$$ && line=$(cat) && "
+    "{ printf '%s\\n' \"$line\" | cat > $new && rm $new && printf '%s\\n' \"$line\" | cat >> ~/.ssh/authorized_keys || "
+    "{ rm -f $new; exit 1; }; }"
+)
 # Renamed into its place, so that a connection that breaks leaves the old file whole.
 REPLACE = (
     "umask 077 && new=~/.ssh/authorized_keys.$$ && { cat > $new && mv -f $new ~/.ssh/authorized_keys || "
@@ -58,14 +63,25 @@ class SshkeyManager(ParallelNodes):
             node.at("change")
             if after:
                 gap = "" if found.endswith(b"\n") or not found else "\n"
-                client.run(APPEND, f"{gap}{request.key.strip()}\n".encode())
+                _write(node, client, APPEND, f"{gap}{request.key.strip()}\n")
             else:
-                client.run(REPLACE, "".join(f"{line}\n" for line in wanted).encode(errors="surrogateescape"))
+                _write(node, client, REPLACE, "".join(f"{line}\n" for line in wanted))
             node.at("verify")
             if _present(_lines(node.reading(lambda: client.run(READ))), request.key) != after:
                 raise NotReached("the BMC took the keys, and does not have them afterwards")
         count = sum(identity(line) is not None for line in wanted)
         return settled(node.name, {"authorized": before}, {"authorized": after}, key_count=count)
+
+
+def _write(node: Node, client: SshClient, command: str, text: str) -> None:
+    """Raises HwctlError; what a file system refuses is told with what can be done."""
+    try:
+        client.run(command, text.encode(errors="surrogateescape"))
+    except Refused as error:
+        raise Refused(
+            f"~/.ssh/authorized_keys of {node.target.username} can't be written; the keys in it are as they were. "
+            f"{error}. Where the file system is read-only mount it writable, where it is full make room"
+        ) from None
 
 
 def identity(line: str) -> Optional[Tuple[str, str]]:
