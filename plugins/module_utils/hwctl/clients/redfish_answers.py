@@ -58,9 +58,12 @@ def words(answer: Answer) -> str:
 
 
 def sentences(messages: Sequence[Document]) -> str:
-    """What they say, and what to do about it, which often has the reason (DSP0266, 8.6, Resolution)."""
-    texts = [str(one.get(key) or "") for one in messages for key in ("Message", "Resolution")]
-    return " ".join(one for one in texts if one.rstrip(".") not in ("", "None"))
+    """What they say, and what to do about it, which often has the reason (DSP0266, 8.6, Resolution); nothing twice."""
+    found = ""
+    for text in (str(one.get(key) or "") for one in messages for key in ("Message", "Resolution")):
+        if text.rstrip(".") not in ("", "None") and text not in found:
+            found = f"{found} {text}".lstrip()
+    return found
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Document:

@@ -193,6 +193,13 @@ def test_a_refusal_carries_the_services_own_words(service: RedfishService, statu
         client.set_boot(Boot("pxe"))
 
 
+def test_what_a_service_says_twice_is_told_once(service: RedfishService) -> None:
+    message = {"Message": "Not now. The moon is in the wrong house.", "Resolution": "The moon is in the wrong house."}
+    service.answers["PATCH", SYSTEM] = (409, {}, {"error": {"@Message.ExtendedInfo": [message, message]}})
+    with connect(service) as client, pytest.raises(Refused, match=r"409, Not now\. The moon is in the wrong house\.$"):
+        client.set_boot(Boot("pxe"))
+
+
 def test_of_several_systems_one_has_to_be_named(service: RedfishService) -> None:
     service.resources["/redfish/v1/Systems"]["Members"].append({"@odata.id": "/redfish/v1/Systems/2"})
     service.resources["/redfish/v1/Systems/2"] = {"Id": "2", "Name": "blade", "PowerState": "On"}
