@@ -113,6 +113,13 @@ options:
       - The folder of journals and locks.
       - By default C(baremetal.lab/firmware) in E(XDG_STATE_HOME) or in C(~/.local/state).
     type: path
+  journal_days:
+    description:
+      - Before a run, the journals in O(journal_dir) are removed that nothing was written to for so many days; with V(0)
+        none are.
+      - They are kept for two days at least, since after a crash a run goes on from them.
+    type: float
+    default: 90
   activation_timeout:
     description:
       - Seconds for a BMC to check and write an image.
@@ -306,6 +313,7 @@ ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     "lock_timeout": {"type": "float", "default": 600},
     "run_id": {"type": "str"},
     "journal_dir": {"type": "path"},
+    "journal_days": {"type": "float", "default": 90},
     "activation_timeout": {"type": "float", "default": 1200},
     "reboot_timeout": {"type": "float", "default": 600},
     "poll_interval": {"type": "float", "default": 5},
@@ -359,6 +367,7 @@ def request(params: Dict[str, Any], check: bool) -> FirmwareRequest:
         lock_timeout=params["lock_timeout"],
         run_id=params["run_id"],
         folder=params["journal_dir"] or "",
+        journal_days=params["journal_days"],
         timings=timings,
     )
 

@@ -17,7 +17,8 @@ from ..errors import BadRequest
 from .journal import SUFFIX, journal_path
 from .states import DONE, SKIPPED
 
-HINT_AGE = 2 * 24 * 3600.0
+DAY = 24 * 3600.0
+HINT_AGE = 2 * DAY
 """Seconds for which a run that broke off is remembered."""
 
 Record = Dict[str, Any]
@@ -126,6 +127,24 @@ def _remember(lines: Iterable[Record], wanted: Collection[str], found: Dict[str,
 def latest(known: Collection[Mapping[str, Any]], name: str) -> Any:
     """The value that the latest record with it has."""
     return next((record[name] for record in reversed(list(known)) if name in record), None)
+
+
+def prune(folder: str, days: float) -> None:
+    """Remove the journals of runs that wrote nothing for so many days. None that lives, and none that is a hint yet."""
+    oldest = time.time() - max(days * DAY, HINT_AGE)
+    for path in _journals(folder):
+        with contextlib.suppress(OSError):  # somebody else's, or removed meanwhile
+            if os.stat(path).st_mtime < oldest:
+                _remove(path)
+
+
+def _remove(path: str) -> None:
+    """With its lock, so that no run begins in it. Nothing of another kind that is in the folder. Raises OSError."""
+    if next(records(path), {}).get("run") != os.path.basename(path)[: -len(SUFFIX)]:
+        return
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
 
 
 def _journals(folder: str) -> List[str]:

@@ -64,26 +64,34 @@ class Journal:
         """Raises BadRequest, and Locked when a run of that name is under way."""
         self.run = run
         self.path = journal_path(prepared(folder), run)
-        try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise BadRequest(f"the journal {self.path} can't be written: {error.strerror}") from None
-        try:
-            if not _locked(self._file):
-                raise Locked(f"the run {run} is under way: follow it with firmware_info, or give another run_id")
-            _end_line(self._file)
-        except OSError as error:
+        self._file = self._opened()
+        while os.fstat(self._file).st_nlink == 0:  # another run has just removed the old one of that name
             os.close(self._file)
-            raise BadRequest(f"the journal {self.path} can't be used: {error.strerror}") from None
-        except HwctlError:
-            os.close(self._file)
-            raise
+            self._file = self._opened()
         self._room = threading.Condition()
         self._waiting: List[bytes] = []
         self._given = 0
         self._kept = 0
         self._writing = False
         self._broken: Optional[OSError] = None
+
+    def _opened(self) -> int:
+        """The file, with its lock. Raises BadRequest, and Locked."""
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BadRequest(f"the journal {self.path} can't be written: {error.strerror}") from None
+        try:
+            if not _locked(file):
+                raise Locked(f"the run {self.run} is under way: follow it with firmware_info, or give another run_id")
+            _end_line(file)
+        except OSError as error:
+            os.close(file)
+            raise BadRequest(f"the journal {self.path} can't be used: {error.strerror}") from None
+        except HwctlError:
+            os.close(file)
+            raise
+        return file
 
     def write(self, **record: Any) -> None:
         """On disk when this returns. Raises BadRequest where the disk refuses: no step is taken unrecorded then."""

@@ -61,6 +61,8 @@ class FirmwareRequest:
     run_id: Optional[str] = None
     folder: str = ""
     """Where the journal and the locks are."""
+    journal_days: float = 0.0
+    """After which the journals of other runs are removed; 0: never."""
     timings: Timings = field(default_factory=Timings)
 
     @property
@@ -91,5 +93,7 @@ class FirmwareRequest:
             raise BadRequest(f"max_fail_percentage is {self.max_fail_percentage:g}: give 0 to 100")
         if self.canary < 0:
             raise BadRequest(f"canary is {self.canary}: give 0 or more")
+        if self.journal_days < 0:
+            raise BadRequest(f"journal_days is {self.journal_days:g}: give 0, which removes none, or more")
         if not 1 <= self.polls <= 1000:
             raise BadRequest(f"polls is {self.polls}: give 1 to 1000")

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 from ..deadline import Deadline
 from ..errors import BadRequest, HwctlError
 from ..executor import ParallelNodes
-from ..firmware.history import hints
+from ..firmware.history import hints, prune
 from ..firmware.journal import Journal, default_folder, new_run_id
 from ..firmware.life import Update
 from ..firmware.locks import TargetLocks
@@ -74,6 +74,8 @@ class FirmwareManager(ParallelNodes):
         run_id = request.run_id or new_run_id()
         # Before the journal is begun: the one of that name may be the one that broke off.
         known = hints(folder, [_key(target) for target in self._targets])
+        if request.journal_days:
+            prune(folder, request.journal_days)
         with contextlib.closing(TargetLocks(folder)) as locks:
             try:
                 journal = Journal(folder, run_id)

@@ -9,12 +9,19 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest, Locked
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.history import hints, latest_run, read_run
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.history import (
+    DAY,
+    hints,
+    latest_run,
+    prune,
+    read_run,
+)
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import Journal
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.locks import TargetLocks
 
@@ -144,3 +151,65 @@ def test_a_place_without_locks_is_not_taken_for_a_run_under_way(
     monkeypatch.setattr(fcntl, "lockf", none)
     with pytest.raises(BadRequest, match="No locks available; put journal_dir on a local disk"):
         TargetLocks(str(tmp_path)).take("a:443")
+
+
+def aged(folder: Path, name: str, days: float) -> Path:
+    """The journal of a run that wrote last so long ago."""
+    journal = Journal(str(folder), name)
+    journal.write(begin=1)
+    journal.close()
+    return back_dated(folder / f"{name}.jsonl", days)
+
+
+def back_dated(path: Path, days: float) -> Path:
+    moment = time.time() - days * DAY
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_journals_are_removed_in_time_but_none_that_a_run_may_go_on_from(tmp_path: Path) -> None:
+    for name, days in (("today", 0.0), ("yesterday", 1.9), ("recent", 89.0), ("old", 91.0)):
+        aged(tmp_path, name, days)
+    prune(str(tmp_path), 90)
+    assert sorted(one.stem for one in tmp_path.iterdir()) == ["recent", "today", "yesterday"]
+    prune(str(tmp_path), 0.1)
+    assert sorted(one.stem for one in tmp_path.iterdir()) == ["today", "yesterday"]
+
+
+def test_the_journal_of_a_run_that_lives_is_not_removed_however_long_it_wrote_nothing(tmp_path: Path) -> None:
+    aged(tmp_path, "r1", 0)
+    journal = Journal(str(tmp_path), "r1")
+    back_dated(tmp_path / "r1.jsonl", 100)
+    prune(str(tmp_path), 90)
+    assert read_run(str(tmp_path), "r1").status == "running"
+    journal.close()
+
+
+def test_what_is_no_journal_stays_in_the_folder_whatever_it_is_called(tmp_path: Path) -> None:
+    texts = ("", "a table\n", '{"time": "2026", "run": "other"}\n', "[]\n")
+    theirs = [tmp_path / f"theirs-{number}.jsonl" for number in range(len(texts))]
+    for path, text in zip(theirs, texts, strict=True):
+        path.write_text(text)
+        back_dated(path, 1000)
+    prune(str(tmp_path), 1)
+    assert [path.read_text() for path in theirs] == list(texts)
+
+
+def test_a_run_that_begins_while_its_old_journal_is_removed_has_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = aged(tmp_path, "r1", 100)
+    opened = os.open
+
+    def removed_meanwhile(*given: object, **named: object) -> int:
+        file = opened(*given, **named)  # type: ignore[arg-type]
+        if old.exists() and old.stat().st_size:
+            old.unlink()
+        return file
+
+    monkeypatch.setattr(os, "open", removed_meanwhile)
+    journal = Journal(str(tmp_path), "r1")
+    monkeypatch.undo()
+    journal.write(begin=2)
+    journal.close()
+    assert read_run(str(tmp_path), "r1").begun["begin"] == 2

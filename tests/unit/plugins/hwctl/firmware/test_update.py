@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import multiprocessing
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -98,6 +99,17 @@ def test_a_bmc_that_runs_the_version_is_left_alone(update: Updates) -> None:
     first, again = update("a"), update("a")
     assert ([one.status for one in first], [one.status for one in again]) == (["changed"], ["ok"])
     assert (update.fleet.bmc("a").uploads, update.fleet.bmc("a").boots) == (1, 2)
+
+
+def test_a_run_removes_journals_that_are_older_than_it_is_told_and_check_mode_none(update: Updates) -> None:
+    update("a", run_id="old")
+    (old,) = update.folder.glob("*.jsonl")
+    os.utime(old, (0, 0))
+    update("a", check=True, journal_days=30)
+    update("a")
+    assert old.exists()
+    update("a", run_id="new", journal_days=30)
+    assert not old.exists() and (update.folder / "new.jsonl").exists()
 
 
 def test_check_mode_foresees_what_a_run_does_and_leaves_no_trace(update: Updates) -> None:
