@@ -56,6 +56,11 @@ def test_an_image_in_gzip_is_one(cuts: tuple[int, ...]) -> None:
         (gzip.compress(b"")[:10] + b"\xff" * 100, "damaged"),
         (gzip.compress(b"no tar" * 200), "no tar file"),
     ],
+    ids=[
+        "short",
+        "damaged",
+        "no-tar",
+    ],  # gzip writes down when it was: pytest-xdist wants one name in all its processes
 )
 def test_a_gzip_file_that_is_none_is_told_apart(data: bytes, why: str) -> None:
     with pytest.raises(BadImage, match=why):
