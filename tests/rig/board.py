@@ -80,7 +80,7 @@ class Board:
         return answer.hex(" ")
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Let the loop run until `condition` holds. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the baremetal.lab authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for a condition with a deadline, so that no test ever sleeps and hopes."""
+"""Waiting for a condition with a deadline, so that no test ever sleeps and hopes.
+
+The deadline is a net for what never comes: no measure of how fast it comes, on a machine that may stall for seconds.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], timeout: float = 10.0, what: str = "", interval: float = 0.02) -> T:
+def eventually(condition: Callable[[], T], timeout: float = 30.0, what: str = "", interval: float = 0.02) -> T:
     """Call `condition` until it gives something true, and return that.
 
     Raises AssertionError naming `what` (and the last falsy value) when `timeout` seconds have passed. What
@@ -30,7 +33,7 @@ def eventually(condition: Callable[[], T], timeout: float = 10.0, what: str = ""
 
 
 async def eventually_async(
-    condition: Callable[[], Awaitable[T]], timeout: float = 10.0, what: str = "", interval: float = 0.02
+    condition: Callable[[], Awaitable[T]], timeout: float = 30.0, what: str = "", interval: float = 0.02
 ) -> T:
     """The same for a coroutine function, without blocking the event loop."""
     deadline = time.monotonic() + timeout

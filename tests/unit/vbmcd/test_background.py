@@ -32,14 +32,14 @@ async def test_what_waits_goes_on_as_a_task_with_what_it_waited_for() -> None:
     async def work() -> None:
         seen.append("begun")
         seen.append(await gate)
-        await asyncio.wait_for(asyncio.sleep(0), 5)
+        await asyncio.wait_for(asyncio.sleep(0), 30)
         seen.append("ended")
 
     background.start_at_once(work())
     assert seen == ["begun"]
     assert len(background) == 1
     gate.set_result("given")
-    await background.drain(5)
+    await background.drain(30)
     assert seen == ["begun", "given", "ended"]
 
 
@@ -55,7 +55,7 @@ async def test_what_waits_gets_the_error_of_what_it_waited_for() -> None:
 
     background.start_at_once(work())
     gate.set_exception(ValueError("no"))
-    await background.drain(5)
+    await background.drain(30)
     assert seen == ["no"]
 
 
@@ -68,6 +68,6 @@ async def test_a_failure_after_a_wait_is_logged(caplog: pytest.LogCaptureFixture
 
     with caplog.at_level(logging.ERROR):
         background.start_at_once(work())
-        await background.drain(5)
+        await background.drain(30)
         await asyncio.sleep(0)
     assert "a background task failed" in caplog.text

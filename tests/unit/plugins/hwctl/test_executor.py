@@ -117,7 +117,7 @@ def test_the_place_of_a_node_that_hangs_is_taken_again_while_others_run(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
-    let_go, both = threading.Event(), threading.Barrier(2, timeout=10)
+    let_go, both = threading.Event(), threading.Barrier(2, timeout=30)
 
     class Busy(ParallelNodes):
         def work(self, node: Node) -> Outcome:
@@ -147,8 +147,8 @@ def test_a_node_that_ended_in_time_did_so_even_when_nobody_looked(
             return Outcome(node.name, OK)
 
         def _next(self) -> list[Outcome]:
-            eventually(lambda: self._done.qsize() == 2, 5, "they have ended")
-            eventually(lambda: all(one.deadline.passed for one in self._active.values()), 5, "their time is over")
+            eventually(lambda: self._done.qsize() == 2, what="they have ended")
+            eventually(lambda: all(one.deadline.passed for one in self._active.values()), what="their time is over")
             return super()._next()
 
     outcomes = Starved(fleet.targets("a", "b"), Limits(node_timeout=0.2)).run("work")
@@ -174,7 +174,7 @@ def test_a_run_that_is_called_off_accounts_for_every_node(fleet: Fleet, monkeypa
     let_go = fleet.bmc("stuck").hangs = threading.Event()
     manager = PowerManager(fleet.targets("first", "stuck", "never"), Limits(fan_out=1))
     canceller = threading.Thread(
-        target=lambda: (eventually(lambda: "stuck" in manager._active, 5, "it began"), manager.cancel())
+        target=lambda: (eventually(lambda: "stuck" in manager._active, what="it began"), manager.cancel())
     )
     canceller.start()
     try:
@@ -232,7 +232,7 @@ def test_two_targets_of_one_name_are_refused(fleet: Fleet) -> None:
 
 
 def test_nodes_are_worked_on_at_one_time(fleet: Fleet) -> None:
-    together = threading.Barrier(20, timeout=5)
+    together = threading.Barrier(20, timeout=30)
 
     class Meeting(ParallelNodes):
         def meet(self, node: Node) -> Outcome:

@@ -171,7 +171,7 @@ async def test_the_watchdog_sensor_shows_how_it_expired(board: Board) -> None:
 async def test_the_watchdog_timer_shows_in_its_sensor_and_in_the_log(board: Board, use: str, noted: list[str]) -> None:
     assert await board.ask(0x06, 0x24, f"{use} 00 00 00 0100") == "00"
     assert await board.ask(0x06, 0x22) == "00"
-    await eventually_async(lambda: _shows(board, "00 00 c0 01 80"), 5, "the sensor shows that the timer expired")
+    await eventually_async(lambda: _shows(board, "00 00 c0 01 80"), what="the sensor shows that the timer expired")
     assert await board.entries() == noted
     assert await board.ask(0x06, 0x22) == "00" and await _shows(board, "00 00 c0 00 80")
 
@@ -341,7 +341,7 @@ async def test_a_record_is_written_once_at_a_time_and_last_as_it_is_last() -> No
         assert written[-1] >= value
 
     await asyncio.gather(*(change(value) for value in range(1, 50)))
-    await eventually_async(lambda: _equals(written[-1], 49), 5, "the last state is stored")
+    await eventually_async(lambda: _equals(written[-1], 49), what="the last state is stored")
     assert len(written) <= 3
 
 

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import libvirt
 import pytest
 
+from vbmcd.machine import libvirt_actions
 from vbmcd.machine.libvirt_actions import Plan, execute
 
 RUNNING = [libvirt.VIR_DOMAIN_RUNNING, 1]
@@ -83,6 +86,19 @@ CYCLE = Plan(was_on=False, stop=True, start=True, settle=True)
 def test_a_start_that_was_lost_is_made_again(hypervisor: Hypervisor, starts: int) -> None:
     execute(hypervisor, "node", CYCLE)
     assert hypervisor.starts == starts
+
+
+def test_a_loss_is_seen_by_who_gets_to_look_again_only_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Hypervisor):
+        def state(self) -> list[int]:
+            clock.append(clock[-1] + 10.0)
+            return super().state()
+
+    clock = [0.0]
+    monkeypatch.setattr(libvirt_actions, "time", SimpleNamespace(monotonic=lambda: clock[-1], sleep=lambda _: None))
+    hypervisor = Slow([RUNNING, CRASHED])
+    execute(hypervisor, "node", CYCLE)
+    assert hypervisor.starts == 2
 
 
 def test_a_start_without_a_stop_before_is_not_waited_for() -> None:

@@ -62,13 +62,15 @@ def monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vbmcd.machine.libvirt_media.tell", lambda *_words, **_arguments: None)
 
 
-def test_a_door_that_firmware_closes_again_and_again_is_opened_in_the_end() -> None:
+def test_a_door_that_firmware_closes_again_and_again_is_opened_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt_media, "_PATIENCE", 60.0)
     domain = RunningDomain(closed=5)
     change_medium(domain, "node", "/a.iso")
     assert domain.changes == 1
 
 
 def test_a_door_that_libvirt_takes_for_open_is_opened_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt_media, "_PATIENCE", 60.0)
     domain = RunningDomain(closed=1000)
 
     def tell(_domain: object, command: str, **arguments: object) -> None:

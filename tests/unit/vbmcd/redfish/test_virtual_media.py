@@ -180,7 +180,7 @@ async def begin(board: RedfishBoard, image: str) -> asyncio.Task[Answer]:
     async def downloads() -> bool:
         return board.bmc.part(Drive)._download is not None
 
-    await eventually_async(downloads, 5, "a download is under way")
+    await eventually_async(downloads, what="a download is under way")
     return inserting
 
 

@@ -44,7 +44,7 @@ async def test_a_record_of_an_instance_that_is_being_deleted_does_not_come_back(
     store.save([Instance("node-07", "node-07", 6230)])
     records.know(["node-07"])
     storing = asyncio.ensure_future(records.keep("node-07", "boot", b"late"))
-    await asyncio.to_thread(store.first.wait, 5)
+    await asyncio.to_thread(store.first.wait, 30)
     await records.forget("node-07")
     store.delete(["node-07"])
     await storing

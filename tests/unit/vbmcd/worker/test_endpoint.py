@@ -42,7 +42,7 @@ class Client:
         return await self.receive()
 
     async def receive(self) -> bytes:
-        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 2048), 5)
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 2048), 30)
 
     async def log_in(self) -> None:
         console = self.console

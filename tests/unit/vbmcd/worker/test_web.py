@@ -57,7 +57,7 @@ class Site:
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length")), 0)
     return int(head.split()[1]), await reader.readexactly(length)
 
@@ -65,7 +65,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 async def closed(reader: asyncio.StreamReader) -> bool:
     """Whether the other side ends the connection, after whatever it says."""
     try:
-        while await asyncio.wait_for(reader.read(4096), 5):
+        while await asyncio.wait_for(reader.read(4096), 30):
             pass
     except ConnectionError:
         pass

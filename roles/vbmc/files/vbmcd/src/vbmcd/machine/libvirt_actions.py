@@ -164,10 +164,11 @@ def _was_taken_for_another(domain: Any) -> bool:
     """
     deadline = time.monotonic() + _SETTLED
     while True:
+        over = time.monotonic() > deadline  # before the look: on a busy host the next one may come late
         state, why = domain.state()
         if state == libvirt.VIR_DOMAIN_SHUTOFF:
             return why in _LOST
-        if time.monotonic() > deadline:
+        if over:
             return False
         time.sleep(_PAUSE)
 
