@@ -16,6 +16,7 @@ from vbmcd.commands.bmc import Bmc, Context
 from vbmcd.commands.startup import start
 from vbmcd.commands.table import run
 from vbmcd.config import Instance, Privilege, User
+from vbmcd.firmware.unit import Unit
 from vbmcd.machine.base import Busy
 from vbmcd.rmcp.engine import Engine
 from vbmcd.rmcp.handshake import Exchange
@@ -47,6 +48,9 @@ class Board:
         self.users: list[tuple[User, ...]] = []
         """What was stored as the instance's users, one after the other."""
         self.bmc = Bmc(instance, self.engine, self.machine, self._keep, self._keep_users)
+        self.bmc.on_away = self._count
+        self.resets = 0
+        """How often the BMC has reset. It may be back before anybody looks whether it is away."""
         start(self.bmc, self.records)
         exchange = Exchange(SUITE_17, 1, 2, bytes(16), bytes(16), bytes(16), 4, b"admin", b"secret")
         self.session: Session | None = Session(exchange, "admin", Privilege.ADMINISTRATOR)
@@ -56,6 +60,15 @@ class Board:
         """The same BMC, bound to `address`."""
         self.bmc.instance = replace(self.bmc.instance, address=address)
         return self
+
+    def _count(self) -> None:
+        self.resets += 1
+
+    def pass_activation(self) -> None:
+        """The time passes that the BMC takes to write an image."""
+        unit = self.bmc.part(Unit)
+        unit.look().advance(unit.now + 3600.0)
+        unit.done()
 
     async def _keep(self, record: str, data: bytes) -> None:
         self.writes += 1

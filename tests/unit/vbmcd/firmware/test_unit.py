@@ -45,7 +45,7 @@ def running(one: Board, purpose: Purpose = Purpose.BMC) -> str:
 async def test_an_immediate_update_runs_after_a_reset_by_itself() -> None:
     one = board()
     update(one, "2.0.0", ApplyTime.IMMEDIATE)
-    await until(lambda: one.bmc.away)
+    await until(lambda: one.resets)
     await until(lambda: not one.bmc.away)
     assert running(one) == "2.0.0"
     assert one.machine.calls == [], "the machine stays as it is"
@@ -58,7 +58,7 @@ async def test_what_waits_for_the_reset_is_stored_before_anybody_looks() -> None
     again = board(kept=one.records)
     assert running(again) == "1.0.0"
     again.bmc.part(Unit).reset_soon()
-    await until(lambda: again.bmc.away)
+    await until(lambda: again.resets)
     assert running(again) == "2.0.0"
     again.bmc.stop()
 
@@ -67,7 +67,7 @@ async def test_a_reset_is_remembered_though_it_cannot_be_stored() -> None:
     one = board()
     one.full = True
     update(one, "2.0.0", ApplyTime.IMMEDIATE)
-    await until(lambda: one.bmc.away)
+    await until(lambda: one.resets)
     assert running(one) == "2.0.0" and one.bmc.part(Unit).look().last_reset is not None
     one.bmc.stop()
 
@@ -77,10 +77,9 @@ async def test_several_who_ask_for_a_reset_get_one() -> None:
     unit = one.bmc.part(Unit)
     unit.reset_soon()
     unit.reset_soon()
-    await until(lambda: one.bmc.away)
-    first = one.bmc.away_until
+    await until(lambda: one.resets)
     await until(lambda: not one.bmc.starting)
-    assert one.bmc.away_until == first
+    assert one.resets == 1
 
 
 async def test_a_bmc_that_stops_does_nothing_any_more() -> None:
@@ -119,11 +118,12 @@ def becomes(one: Board, **firmware: Any) -> bool:
 
 
 async def test_other_options_count_from_now_on_and_what_is_under_way_goes_on() -> None:
-    one = board(replace(QUICK, activation_seconds=0.2))
+    one = board(replace(QUICK, activation_seconds=60.0))
     update(one, "2.0.0", ApplyTime.IMMEDIATE)
     assert becomes(one, faults=(Fault(FaultKind.OLD_VERSION),), reboot_seconds=0.2)
     assert one.bmc.part(Unit).look().activating is not None
-    await until(lambda: one.bmc.away)
+    one.pass_activation()
+    await until(lambda: one.resets)
     assert running(one) == "1.0.0", "the fault was planned while the image was written"
     one.bmc.stop()
 
@@ -151,7 +151,7 @@ async def test_a_reset_that_was_due_when_the_worker_ended_is_made_up_for() -> No
     one.bmc.stop()
     again = board(kept=one.records)
     assert running(again) == "1.0.0"
-    await until(lambda: again.bmc.away)
+    await until(lambda: again.resets)
     await until(lambda: b'"reset_due":false' in again.records[RECORD])
     assert running(again) == "2.0.0"
     again.bmc.stop()
@@ -165,8 +165,8 @@ async def test_the_device_id_has_the_version_that_runs(version: str, shown: tupl
     one = board()
     one.bmc.instance = replace(one.bmc.instance, redfish=Redfish(443))
     update(one, version, ApplyTime.IMMEDIATE)
-    await until(lambda: one.bmc.away)
-    starting = bytes.fromhex(await one.ask(0x06, 0x01))
-    assert (starting[3] & 0x7F, starting[4]) == shown and starting[3] & 0x80
-    await until(lambda: not one.bmc.starting)
-    assert bytes.fromhex(await one.ask(0x06, 0x01))[3:5] == bytes(shown)
+    await until(lambda: one.resets)
+    for seconds, starting in ((60, 0x80), (0, 0)):
+        one.bmc.go_away(0, seconds)
+        found = bytes.fromhex(await one.ask(0x06, 0x01))
+        assert (found[3] & 0x7F, found[4]) == shown and found[3] & 0x80 == starting

@@ -42,7 +42,7 @@ async def word(one: RedfishBoard, version: str) -> str:
 
 
 async def test_an_update_from_login_to_reset() -> None:
-    one = board()
+    one = board(replace(OPTIONS, activation_seconds=60.0))
     one.headers = {}
     answer = await one.web("POST", "/login", {"data": ["admin", "secret"]})
     assert answer.json["status"] == "ok"
@@ -55,12 +55,11 @@ async def test_an_update_from_login_to_reset() -> None:
     document = (await one.get(path)).json["data"]
     assert document["Activation"].endswith(".Activating") and 0 <= document["Progress"] <= 100
     assert document["Purpose"] == "xyz.openbmc_project.Software.Version.VersionPurpose.BMC"
-    await until(lambda: one.bmc.part(Unit).look().activating is None)
+    one.pass_activation()
     document = (await one.get(path)).json["data"]
     assert (document["Priority"], "Progress" in document) == (0, False)
     assert (await one.web("PUT", f"{STATE}/bmc0/attr/RequestedBMCTransition", {"data": REBOOT})).status == 200
-    await until(lambda: one.bmc.away)
-    await until(lambda: not one.bmc.away)
+    await until(lambda: one.resets and not one.bmc.away)
     assert (await one.get(path)).status == 401, "sessions end with the reset"
     one.headers = RedfishBoard().headers
     assert (await objects(one))[f"{SOFTWARE}/functional"]["endpoints"] == [path]

@@ -40,7 +40,7 @@ async def test_an_image_is_fetched_and_activated_and_the_bmc_resets(board: Redfi
     (tmp_path / "image.tar").write_bytes(image())
     answer = await board.web("POST", ACTION, {"ImageURI": f"file://{tmp_path}/image.tar"})
     assert answer.status == 202 and answer.headers["location"] == f"{TASK}/Monitor"
-    await until(lambda: board.bmc.away)
+    await until(lambda: board.resets)
     found = board.bmc.part(Unit).look()
     assert [one.manifest.version for one in found.images if found.is_running(one)] == ["2.0.0"]
 
