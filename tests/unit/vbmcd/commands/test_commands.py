@@ -165,7 +165,8 @@ async def test_a_one_shot_device_is_handed_to_the_next_start_and_then_used_up(bo
 
 async def test_a_persistent_device_goes_into_the_machines_definition_and_stays(board: Board) -> None:
     assert await board.ask(CHASSIS, 0x08, "05e014000000") == "00"
-    assert board.machine.calls == [("set_persistent_boot", BootOverride(BootDevice.CDROM, True, True))]
+    wanted = BootOverride(BootDevice.CDROM, True, True)
+    assert board.machine.calls == [("check_boot", wanted), ("set_persistent_boot", wanted)]
     await board.ask(CHASSIS, 0x02, "01")
     assert board.machine.calls[-1] == ("on", None)
     assert await board.ask(CHASSIS, 0x09, "050000") == "00 01 05 e0 14 00 00 00"

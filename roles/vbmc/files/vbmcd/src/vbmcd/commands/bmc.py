@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Awaitable, Callable, Dict, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, AsyncIterator, Awaitable, Callable, Dict, NamedTuple, Optional, Tuple, TypeVar
 
 from vbmcd.commands.boot import BootOptions
 from vbmcd.commands.codes import Code
@@ -17,7 +18,7 @@ from vbmcd.commands.journal import Journal
 from vbmcd.commands.keep import Keep
 from vbmcd.commands.power_history import PowerHistory
 from vbmcd.config import Instance, User
-from vbmcd.machine.base import Busy, Machine
+from vbmcd.machine.base import Busy, Machine, MachineError
 from vbmcd.rmcp.engine import Engine
 from vbmcd.rmcp.packet import Address
 from vbmcd.rmcp.session import Session
@@ -91,6 +92,18 @@ class Bmc:
         """Store a record for good, and find it in `kept`. Raises machine.base.Busy, and then all is as before."""
         await self.keep(record, data)
         self.kept[record] = data
+
+    @asynccontextmanager
+    async def remembering(self, record: str, data: bytes) -> AsyncIterator[None]:
+        """Have it stored before what is done within; what the machine refuses is forgotten again. Raises Busy."""
+        before = self.kept.get(record, b"")
+        await self.remember(record, data)
+        try:
+            yield
+        except MachineError:
+            with suppress(Busy):
+                await self.remember(record, before)
+            raise
 
     def part(self, make: Callable[[Bmc], T]) -> T:
         """What a chapter's commands keep in memory, made by `make` when first asked for: idle BMCs stay small."""

@@ -93,14 +93,14 @@ async def set_aside(bmc: Bmc, flags: BootFlags) -> None:
 
 
 async def apply_flags(bmc: Bmc, flags: BootFlags) -> None:
-    """Refuse what the machine can't honour, edit its definition if persistent, and keep the flags."""
+    """Refuse what the machine can't honour, keep the flags, and edit its definition if persistent."""
     override = flags.override()
-    if override is not None and override.persistent:
-        await bmc.machine.set_persistent_boot(override)
-    elif override is not None:
+    if override is not None:
         await bmc.machine.check_boot(override)
     machine = (await bmc.machine.system_uuid()).bytes if override is not None else b""
-    await bmc.remember(BootOptions.RECORD, flags.raw + machine)
+    async with bmc.remembering(BootOptions.RECORD, flags.raw + machine):
+        if override is not None and override.persistent:
+            await bmc.machine.set_persistent_boot(override)
     bmc.boot.machine = machine
 
 

@@ -36,6 +36,7 @@ class Journal:
         "_background",
         "_clock",
         "_closed",
+        "_keep",
         "_kept",
         "_login_allowance",
         "_login_noted",
@@ -45,6 +46,7 @@ class Journal:
     )
 
     def __init__(self, keep: Keep, clock: Callable[[], float] = time.time) -> None:
+        self._keep = keep
         self._saver = Saver(keep, RECORD, self._to_bytes)
         self._background: Optional[Background] = None
         self._clock = clock
@@ -126,9 +128,13 @@ class Journal:
         self._note_entry(event.entry())
 
     def _note_entry(self, entry: bytes) -> None:
+        if not self._closed:
+            self.sel.add(entry, self.now)
+            self._store_soon()
+
+    def _store_soon(self) -> None:
         if self._closed:
             return
-        self.sel.add(entry, self.now)
         if self._background is None:
             self._background = Background()
         if not len(self._background):
@@ -156,6 +162,11 @@ class Journal:
             raise
         return number
 
-    async def save(self) -> None:
-        """Store what was changed in `sel`. Raises Busy when it can't be."""
-        await self._saver.save()
+    async def change(self, edit: Callable[[Sel, float], object]) -> None:
+        """Have `edit` change the log at that time. Stored first: what can't be is not done. Raises Busy."""
+        now, rehearsal = self.now, Sel.from_bytes(self._to_bytes())
+        edit(rehearsal, now)
+        await self._keep(RECORD, rehearsal.to_bytes())
+        edit(self.sel, now)
+        # Once more, with what the board has noted meanwhile.
+        self._store_soon()

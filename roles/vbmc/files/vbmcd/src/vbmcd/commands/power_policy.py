@@ -44,12 +44,14 @@ def restore_policy(bmc: Bmc) -> int:
 
 async def set_policy(bmc: Bmc, policy: int) -> None:
     """Let it count from now on. Raises MachineError, and then the policy is as before."""
-    await bmc.machine.set_autostart(policy == ALWAYS_ON)
-    if policy == PREVIOUS:
-        bmc.history.prompt = True
-        await bmc.history.save()
-    await bmc.remember(RECORD, bytes((policy,)))
-    bmc.history.prompt = policy == PREVIOUS
+    try:
+        if policy == PREVIOUS:
+            bmc.history.prompt = True
+            await bmc.history.save()
+        async with bmc.remembering(RECORD, bytes((policy,))):
+            await bmc.machine.set_autostart(policy == ALWAYS_ON)
+    finally:
+        bmc.history.prompt = restore_policy(bmc) == PREVIOUS
 
 
 def follow(bmc: Bmc) -> None:

@@ -11,7 +11,7 @@ from vbmcd.commands.bmc import Context
 from vbmcd.commands.codes import Code, CommandError
 from vbmcd.commands.table import CommandTable, NetFn, of_length
 from vbmcd.config import Privilege
-from vbmcd.storage.sel import CAPACITY, ENTRY_SIZE, UNKNOWN_OFFSET, is_allowed
+from vbmcd.storage.sel import CAPACITY, ENTRY_SIZE, UNKNOWN_OFFSET, Sel, is_allowed
 
 sel = CommandTable(NetFn.STORAGE)
 
@@ -111,11 +111,12 @@ async def delete_entry(context: Context, request: DeleteEntry) -> bytes:
     journal = context.bmc.journal
     if not journal.sel.is_reserved(request.reservation):
         raise CommandError(Code.RESERVATION_CANCELED)
-    number = journal.sel.delete(request.number, journal.now)
-    if number is None:
+    entry = journal.sel.get(request.number)
+    if entry is None:
         raise CommandError(Code.NOT_PRESENT)
-    await journal.save()
-    return number.to_bytes(2, "little")
+    number = int.from_bytes(entry[:2], "little")
+    await journal.change(lambda log, now: log.delete(number, now))
+    return entry[:2]
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,7 @@ async def clear(context: Context, request: Clear) -> bytes:
     journal = context.bmc.journal
     if not journal.sel.is_reserved(request.reservation):
         raise CommandError(Code.RESERVATION_CANCELED)
-    journal.sel.clear(journal.now)
-    await journal.save()
+    await journal.change(lambda log, now: log.clear(now))
     return bytes((ERASED,))
 
 
@@ -178,9 +178,7 @@ class SetTime:
 @sel.change(0x49, privilege=Privilege.OPERATOR, parse=SetTime.parse, audit="sel")
 async def set_time(context: Context, request: SetTime) -> bytes:
     """Set SEL Time (31.11): kept as an offset of the host's clock."""
-    journal = context.bmc.journal
-    journal.sel.set_time(request.time, journal.now)
-    await journal.save()
+    await context.bmc.journal.change(lambda log, now: log.set_time(request.time, now))
     return b""
 
 
@@ -212,7 +210,9 @@ class SetUtcOffset:
 @sel.change(0x5D, privilege=Privilege.OPERATOR, parse=SetUtcOffset.parse, audit="sel")
 async def set_utc_offset(context: Context, request: SetUtcOffset) -> bytes:
     """Set SEL Time UTC Offset (31.11b): kept for those who ask; the clock does not change."""
-    journal = context.bmc.journal
-    journal.sel.utc = request.minutes
-    await journal.save()
+
+    def edit(log: Sel, now: float) -> None:
+        log.utc = request.minutes
+
+    await context.bmc.journal.change(edit)
     return b""

@@ -10,9 +10,10 @@ record() is to be stored, `reset_due` that the BMC is to be reset.
 
 from __future__ import annotations
 
+import copy
 import enum
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Dict, Iterable, List, Optional
 
 from vbmcd.firmware.faults import FaultPlan
@@ -126,6 +127,13 @@ class Software:
         self.faults = FaultPlan(options.faults, self.faults.kept())
         self.changed = True
 
+    def rehearsal(self) -> Software:
+        """Another, as it is now, on which a change can be tried: for what it would say in its record."""
+        other = copy.copy(self)
+        other._images = {name: replace(image) for name, image in self._images.items()}
+        other._next = dict(self._next)
+        return other
+
     # --- What is there ------------------------------------------------------------------------------------------------
 
     @property
@@ -232,7 +240,9 @@ class Software:
         self.reset_due = True
 
     def prefer(self, image: Image) -> None:
-        """The same without the reset."""
+        """The same without the reset. Raises Refused."""
+        if image.id not in self._images:
+            raise Refused(Refusal.UNKNOWN)
         self._next[image.manifest.purpose] = image.id
         self._settle()
         self.changed = True

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from dataclasses import replace
-from typing import Any, Coroutine, Optional
+from typing import Any, Callable, Coroutine, Optional
 
 from vbmcd.background import Background
 from vbmcd.commands.bmc import Bmc
@@ -43,7 +43,7 @@ class Unit:
         self._follow()
 
     def look(self) -> Software:
-        """The software as it is now. Who changes anything calls done() or kept() afterwards."""
+        """The software as it is now. Who changes anything calls done() afterwards, or has change() do it."""
         self._software.advance(self.now)
         run = self._bmc.history.run
         self._software.host_seen(run is not None, run or 0.0)
@@ -59,10 +59,19 @@ class Unit:
         """Something was changed that a client need not wait for."""
         self._follow()
 
-    async def kept(self) -> None:
-        """Something was changed: return when it is stored. Raises Busy when it can't be."""
-        self._follow(store=False)
-        await self._store()
+    async def change(self, edit: Callable[[Software], None]) -> None:
+        """Have `edit` change what outlives a reset. It is stored first: what can't be is not done.
+
+        Raises Busy, and Refused as `edit` does.
+        """
+        rehearsal = self.look().rehearsal()
+        edit(rehearsal)
+        await self._bmc.remember(RECORD, rehearsal.record().to_bytes())
+        if self._bmc.has(Unit) is not self:
+            raise Busy("the BMC has reset meanwhile")
+        # Other things may have happened meanwhile, and with them it is stored once more.
+        edit(self._software)
+        self._follow()
 
     def renew(self) -> None:
         """The instance has other options: they count from now on, and what is under way goes on."""
@@ -87,12 +96,12 @@ class Unit:
 
     # --- Inside -----------------------------------------------------------------------------------------------------
 
-    def _follow(self, store: bool = True) -> None:
+    def _follow(self) -> None:
         """Do what the software wants, and wake up when it will want something again."""
         software = self._software
         if software.reset_due:
             self.reset_soon()
-        if software.changed and store:
+        if software.changed:
             self._background.start(self._store_soon())
         if self._timer is not None:
             self._timer.cancel()

@@ -74,12 +74,21 @@ class Drive:
             await self._tidy()
             raise Busy("the BMC resets: try again when it has")
         try:
-            if wanted is not None or await machine.medium() is not None:
+            loaded = await machine.medium()
+            if wanted is not None or loaded is not None:
                 await machine.change_medium(wanted.path if wanted is not None else None)
+            left = list(self._left)
             if before is not None and before.volume:
-                self._left.append((before.pool, before.volume))
-            self._inserted = wanted
-            await self._remember()
+                left.append((before.pool, before.volume))
+            try:
+                await self._bmc.remember(RECORD, to_bytes(wanted, left))
+            except Busy as error:
+                if wanted is not None:
+                    await machine.change_medium(loaded)
+                    raise
+                # What a record names that is behind is not in the drive, and that is looked at.
+                log.warning("it could not be stored that the drive is empty: %s", error)
+            self._inserted, self._left = wanted, left
         finally:
             await self._tidy()
 
@@ -100,7 +109,7 @@ class Drive:
                 self._download = None
             # Known before it is there, so that it goes even if this worker ends meanwhile.
             self._left.append((options.pool, name))
-            await self._remember()
+            await self._bmc.remember(RECORD, to_bytes(self._inserted, self._left))
             path = await self._bmc.machine.store_medium(options.pool, name, spool, size)
         return Inserted(source.uri, path, options.pool, name)
 
@@ -115,9 +124,6 @@ class Drive:
                 log.warning("volume %r of pool %r could not be removed: %s", volume, pool, error)
             else:
                 self._left.remove((pool, volume))
-
-    async def _remember(self) -> None:
-        await self._bmc.remember(RECORD, to_bytes(self._inserted, self._left))
 
 
 def _spool() -> BinaryIO:

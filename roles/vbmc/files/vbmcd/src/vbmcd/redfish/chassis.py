@@ -85,11 +85,11 @@ ASSET_TAG = {"AssetTag": text(MAX_ASSET_TAG)}
 
 async def set_common(bmc: Bmc, values: Dict[str, Any]) -> None:
     """What system and chassis both have: the light and the asset tag."""
+    if "AssetTag" in values:
+        await bmc.part(Settings).set(AssetTag=values["AssetTag"])
     lit = values.get("LocationIndicatorActive", values.get("IndicatorLED", "Off") != "Off")
     if "LocationIndicatorActive" in values or "IndicatorLED" in values:
         bmc.identify.set(math.inf if lit else 0)
-    if "AssetTag" in values:
-        await bmc.part(Settings).set(AssetTag=values["AssetTag"])
 
 
 @chassis.patch(CHASSIS, privilege=COMPONENTS)

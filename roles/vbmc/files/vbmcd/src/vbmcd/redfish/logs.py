@@ -107,9 +107,8 @@ async def get_entry(request: Request, bmc: Bmc) -> Response:
 @logs.delete(f"{ENTRIES}/{{entry}}", privilege=COMPONENTS)
 async def delete_entry(request: Request, bmc: Bmc) -> Response:
     """As Delete SEL Entry (31.8)."""
-    _find(request, bmc)
-    bmc.journal.sel.delete(int(request.ids["entry"]), bmc.journal.now)
-    await bmc.journal.save()
+    number = int.from_bytes(_find(request, bmc)[:2], "little")
+    await bmc.journal.change(lambda log, now: log.delete(number, now))
     return nothing()
 
 
@@ -118,8 +117,7 @@ async def clear(request: Request, bmc: Bmc) -> Response:
     """As Clear SEL (31.9)."""
     if request.body:
         raise failure(400, "ActionParameterUnknown", CLEAR, next(iter(request.body)))
-    bmc.journal.sel.clear(bmc.journal.now)
-    await bmc.journal.save()
+    await bmc.journal.change(lambda log, now: log.clear(now))
     return done()
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 from typing import Any, Dict
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.firmware.image import Purpose
-from vbmcd.firmware.software import Refused
+from vbmcd.firmware.software import Image, Refusal, Refused
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response, done
 from vbmcd.redfish.messages import failure
@@ -90,35 +91,29 @@ async def reset(request: Request, bmc: Bmc) -> Response:
 async def set_manager(request: Request, bmc: Bmc) -> Response:
     """Links.ActiveSoftwareImage: run another image that is present, for which the BMC resets at once. DateTime: as
     Set SEL Time (31.11)."""
-    settable: Settable = {"DateTime": moment, "Links": {"ActiveSoftwareImage": _image_link}}
+    settable: Settable = {"DateTime": moment, "Links": {"ActiveSoftwareImage": partial(_image, bmc)}}
     changes = read_changes(request.body, manager_document(bmc), settable)
     if "DateTime" in changes:
-        bmc.journal.sel.set_time(changes.get("DateTime", 0), bmc.journal.now)
-        await bmc.journal.save()
+        seconds = changes.get("DateTime", 0)
+        await bmc.journal.change(lambda log, now: log.set_time(seconds, now))
     if _ACTIVE in changes:
-        await _switch(bmc, changes.get(_ACTIVE, ""))
+        image: Image = changes.values[_ACTIVE]
+        await bmc.part(Unit).change(lambda software: software.switch(image))
     return changes.response(manager_document(bmc))
 
 
-def _image_link(path: str, value: Any) -> str:
-    """The id of the image that is linked to."""
+def _image(bmc: Bmc, path: str, value: Any) -> Image:
+    """The image that is linked to, which can run."""
     wanted = value.get("@odata.id") if isinstance(value, dict) else None
     if not isinstance(wanted, str):
         raise failure(400, "PropertyValueTypeError", value, "ActiveSoftwareImage", related=f"#/{path}")
     folder, _slash, name = wanted.rstrip("/").rpartition("/")
     if folder != INVENTORY:
         raise failure(400, "PropertyValueFormatError", wanted, "ActiveSoftwareImage", related=f"#/{path}")
-    return name
-
-
-async def _switch(bmc: Bmc, name: str) -> None:
-    unit = bmc.part(Unit)
-    software = unit.look()
-    image = software.find(name)
+    image = bmc.part(Unit).look().find(name)
     if image is None or image.manifest.purpose is not Purpose.BMC:
-        raise failure(400, "PropertyValueNotInList", f"{INVENTORY}/{name}", "ActiveSoftwareImage")
-    try:
-        software.switch(image)
-    except Refused as refused:
-        raise failure(400, "PropertyValueError", "ActiveSoftwareImage", resolution=str(refused)) from None
-    await unit.kept()
+        raise failure(400, "PropertyValueNotInList", wanted, "ActiveSoftwareImage", related=f"#/{path}")
+    if not image.stays:
+        reason = str(Refused(Refusal.NOT_READY))
+        raise failure(400, "PropertyValueError", "ActiveSoftwareImage", related=f"#/{path}", resolution=reason)
+    return image

@@ -211,19 +211,17 @@ async def set_attribute(request: Request, bmc: Bmc) -> Response:
     unit = bmc.part(Unit)
     software = unit.look()
     attribute = request.ids["attribute"]
-    if attribute == "RequestedActivation" and wanted == f"{_REQUESTED}Active":
-        if image.stays or image.activation is Activation.ACTIVATING:
+    try:
+        if attribute == "RequestedActivation" and wanted == f"{_REQUESTED}Active":
+            if not image.stays and image.activation is not Activation.ACTIVATING:
+                software.activate(image, unit.now, ApplyTime.ON_RESET)
+                unit.done()
             return ok(None)
-        try:
-            software.activate(image, unit.now, ApplyTime.ON_RESET)
-        except Refused as refused:
-            return error(503, str(refused))
-        unit.done()
-        return ok(None)
-    if attribute == "Priority" and wanted == 0 and image.stays:
-        software.prefer(image)
-        await unit.kept()
-        return ok(None)
+        if attribute == "Priority" and wanted == 0 and image.stays:
+            await unit.change(lambda software: software.prefer(image))
+            return ok(None)
+    except Refused as refused:
+        return error(503, str(refused))
     return error(403 if attribute not in ("RequestedActivation", "Priority") else 400, "The value can't be set")
 
 
@@ -234,10 +232,9 @@ async def delete_software(request: Request, bmc: Bmc) -> Response:
     image = _image(request, bmc)
     unit = bmc.part(Unit)
     try:
-        unit.look().delete(image)
+        await unit.change(lambda software: software.delete(image))
     except Refused as refused:
         return error(400, str(refused))
-    await unit.kept()
     return ok(None)
 
 

@@ -8,13 +8,14 @@ All of it is what IPMI sees as well: the same actions (28.3), the same boot flag
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from vbmcd.commands import power, power_policy
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import DEVICE_SHIFT, EFI, PERSISTENT, VALID, BootFlags
 from vbmcd.commands.boot_options import set_flags
 from vbmcd.commands.chassis import command_power
+from vbmcd.commands.codes import CommandError
 from vbmcd.commands.graceful_restart import GracefulRestart
 from vbmcd.machine.base import Action, BootDevice, Hardware, MachineError
 from vbmcd.redfish.bios import bios_parts
@@ -192,15 +193,11 @@ async def set_system(request: Request, bmc: Bmc) -> Response:
         wrong = failure(400, "PropertyValueNotInList", mode, "BootSourceOverrideMode", related="#/Boot")
         changes.refuse("Boot/BootSourceOverrideMode", wrong)
         changes.require()
-    if "Boot/BootOrder" in changes:
-        # Before a persistent override, which goes first in it.
-        wanted = changes.values.pop("Boot/BootOrder")
-        await bmc.machine.set_boot_order(ordered_devices(await bmc.machine.hardware(), wanted))
-    if any(path.startswith("Boot/") for path in changes.values):
-        await set_flags(bmc, wanted_flags(bmc.boot.flags, changes))
-    await set_common(bmc, changes.values)
+    # What has to be stored comes first: where it can't be, nothing is done.
     if "PowerRestorePolicy" in changes:
         await set_restore_policy(bmc, changes)
+    await set_common(bmc, changes.values)
+    await set_boot(bmc, changes, before["Boot"]["BootOrder"])
     return changes.response(await system_document(bmc))
 
 
@@ -210,6 +207,23 @@ def _refuse_half_an_override(changes: Changes) -> None:
         for path in [path for path in changes.values if path.startswith("Boot/")]:
             del changes.values[path]
         changes.require()
+
+
+async def set_boot(bmc: Bmc, changes: Changes, order: List[str]) -> None:
+    """The boot order, which was `order`, and after it the override: a persistent one goes first in it."""
+    if "Boot/BootOrder" in changes:
+        await _set_order(bmc, changes.get("Boot/BootOrder", order))
+    try:
+        if any(path.startswith("Boot/BootSource") for path in changes.values):
+            await set_flags(bmc, wanted_flags(bmc.boot.flags, changes))
+    except (MachineError, CommandError):
+        if "Boot/BootOrder" in changes:
+            await _set_order(bmc, order)
+        raise
+
+
+async def _set_order(bmc: Bmc, references: List[str]) -> None:
+    await bmc.machine.set_boot_order(ordered_devices(await bmc.machine.hardware(), references))
 
 
 async def set_restore_policy(bmc: Bmc, changes: Changes) -> None:
