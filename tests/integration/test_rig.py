@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.console import DEVICE_ID, Console
+from rig.daemon import NO_MACHINE, Vbmcd
 from rig.libvirtd import Libvirtd, tiny_domain
 from rig.waiting import eventually
 
@@ -32,9 +34,9 @@ def test_a_domain_runs_through_a_restart_of_libvirtd(own_libvirtd: Libvirtd) -> 
 def test_a_libvirtd_that_crashed_is_started_again(own_libvirtd: Libvirtd) -> None:
     crashed = own_libvirtd.pid
     os.kill(crashed, signal.SIGSEGV)
-    eventually(lambda: not own_libvirtd.answers(), 10, "it is gone")
+    eventually(lambda: not own_libvirtd.answers(), what="it is gone")
     with pytest.warns(UserWarning, match=f"{crashed}"):
-        eventually(lambda: own_libvirtd.start_if_gone() or own_libvirtd.pid != crashed, 10, "it is started again")
+        eventually(lambda: own_libvirtd.start_if_gone() or own_libvirtd.pid != crashed, what="it is started again")
     assert own_libvirtd.answers()
 
 
@@ -58,5 +60,12 @@ def test_an_owner_that_is_killed_leaves_nothing_behind(libvirtd: Libvirtd) -> No
     assert socket.exists()
     os.kill(owner.pid, signal.SIGKILL)
     owner.communicate()
-    eventually(lambda: not Path(f"/proc/{pid}").exists(), 10, "the orphaned rig's libvirtd is gone")
-    eventually(lambda: not socket.parents[1].exists(), 10, "the orphaned rig's folder is gone")
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), what="the orphaned rig's libvirtd is gone")
+    eventually(lambda: not socket.parents[1].exists(), what="the orphaned rig's folder is gone")
+
+
+def test_a_console_takes_no_late_answer_for_that_to_another_request() -> None:
+    with Vbmcd() as vbmcd, Console(vbmcd.serve("late", **NO_MACHINE)) as console:
+        console.login()
+        console.send(console.packets.request(*DEVICE_ID))
+        assert console.request(0x06, 0x3B, b"\0") == b"\0\4", "the privilege"

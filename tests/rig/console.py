@@ -57,7 +57,7 @@ class Console:
     ) -> None:
         self.socket.close()
 
-    def login(self, privilege: int = 4, timeout: float = 3.0) -> Self:
+    def login(self, privilege: int = 4, timeout: float = 20.0) -> Self:
         """Log in anew and raise the privilege to the one asked for. Raises Refused or NoAnswer.
 
         Begins again from the start when an answer stays away: the BMC may have come back without its memory.
@@ -84,18 +84,32 @@ class Console:
         if status := packets.took_rakp4(self._step(packets.rakp3(), deadline)):
             raise Refused(f"RAKP 4 has status {status:02X}h")
 
-    def request(self, netfn: int, command: int, data: bytes = b"", timeout: float = 3.0) -> bytes:
+    def request(self, netfn: int, command: int, data: bytes = b"", timeout: float = 20.0) -> bytes:
         """Completion code and data. Sent again as clients do it: a new sequence number, the same rqSeq."""
         deadline = time.monotonic() + timeout
         datagram = self.packets.request(netfn, command, data)
         rqseq = self.packets.rqseq
         while time.monotonic() < deadline:
             self._send(datagram)
-            answer = self._answer(min(deadline, time.monotonic() + 1))
-            if answer is not None:
-                return answer
+            again = min(deadline, time.monotonic() + 1)
+            # What was sent twice may be answered twice, and the second answer is none to what is asked next.
+            while (message := self._message(again)) is not None:
+                if (message[4] >> 2, message[5]) == (rqseq, command):
+                    return message[6:-1]
             datagram = self.packets.request(netfn, command, data, rqseq=rqseq)
         raise NoAnswer(f"no answer to {netfn:02X}h/{command:02X}h within {timeout:g} s")
+
+    def insist(self, netfn: int, command: int, data: bytes = b"") -> bytes:
+        """The same, and again for as long as the BMC is busy, as clients do it."""
+        while (answer := self.request(netfn, command, data)) == b"\xc0":
+            time.sleep(0.05)
+        return answer
+
+    def is_on(self) -> bool:
+        """Whether the machine has power, as Get Chassis Status says (28.2)."""
+        answer = self.insist(*STATUS)
+        assert answer[0] == 0, answer.hex()
+        return bool(answer[1] & 1)
 
     @property
     def _console_id(self) -> bytes:
@@ -109,16 +123,16 @@ class Console:
         """Completion codes and data of all answers that come within so many seconds."""
         deadline = time.monotonic() + seconds
         found = []
-        while (answer := self._answer(deadline)) is not None:
-            found.append(answer)
+        while (message := self._message(deadline)) is not None:
+            found.append(message[6:-1])
         return found
 
-    def _answer(self, deadline: float) -> bytes | None:
+    def _message(self, deadline: float) -> bytes | None:
         datagram = self._receive(deadline)
-        # An answer of the login that came twice is not one of the session.
-        while datagram is not None and datagram[5] != 0xC0:
+        # An answer of the login that came twice is not one of the session, nor is one of an earlier session.
+        while datagram is not None and (datagram[5] != 0xC0 or datagram[6:10] != self._console_id):
             datagram = self._receive(deadline)
-        return None if datagram is None else self.packets.answer(datagram)
+        return None if datagram is None else self.packets.message(datagram)
 
     def _step(self, datagram: bytes, deadline: float) -> bytes:
         """Send a login message until its answer comes, whose payload type is the one after its own."""

@@ -154,7 +154,11 @@ class ConsolePackets:
         return self._hmac(self.k1, data)[: self.code_size]
 
     def answer(self, datagram: bytes) -> bytes:
-        """Completion code and data of an answer, whose code, pad and checksums have to be right."""
+        """Completion code and data of an answer."""
+        return self.message(datagram)[6:-1]
+
+    def message(self, datagram: bytes) -> bytes:
+        """The IPMI message of an answer, whose code, pad and checksums have to be right."""
         if self.integrity:
             assert datagram[-self.code_size :] == self._code(datagram[4 : -self.code_size])
         else:
@@ -164,7 +168,7 @@ class ConsolePackets:
         message = self._decrypted(payload_of(datagram)) if self.crypt else payload_of(datagram)
         assert sum(message[:3]) & 0xFF == 0
         assert sum(message[3:]) & 0xFF == 0
-        return message[6:-1]
+        return message
 
     def _decrypted(self, payload: bytes) -> bytes:
         decryptor = Cipher(algorithms.AES(self.k2), modes.CBC(payload[:16])).decryptor()

@@ -16,7 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], timeout: float = 30.0, what: str = "", interval: float = 0.02) -> T:
+def eventually(condition: Callable[[], T], timeout: float = 60.0, what: str = "", interval: float = 0.02) -> T:
     """Call `condition` until it gives something true, and return that.
 
     Raises AssertionError naming `what` (and the last falsy value) when `timeout` seconds have passed. What
@@ -33,7 +33,7 @@ def eventually(condition: Callable[[], T], timeout: float = 30.0, what: str = ""
 
 
 async def eventually_async(
-    condition: Callable[[], Awaitable[T]], timeout: float = 30.0, what: str = "", interval: float = 0.02
+    condition: Callable[[], Awaitable[T]], timeout: float = 60.0, what: str = "", interval: float = 0.02
 ) -> T:
     """The same for a coroutine function, without blocking the event loop."""
     deadline = time.monotonic() + timeout
@@ -44,6 +44,16 @@ async def eventually_async(
         if time.monotonic() >= deadline:
             raise AssertionError(_missed(what, timeout, value))
         await asyncio.sleep(interval)
+
+
+def soon(seconds: float, act: Callable[[], object], tries: int = 10) -> bool:
+    """Whether `act` takes less than so many seconds in one of some tries: what is slow by itself is so each time."""
+    for _turn in range(tries):
+        began = time.monotonic()
+        act()
+        if time.monotonic() - began < seconds:
+            return True
+    return False
 
 
 def _missed(what: str, timeout: float, value: object) -> str:
