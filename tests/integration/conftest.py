@@ -14,7 +14,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from rig.libvirtd import Libvirtd, Unavailable
+from rig.crashes import pytest_runtest_protocol
+from rig.libvirtd import Libvirtd, Unavailable, running
+
+__all__ = ["pytest_runtest_protocol"]
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +28,10 @@ def libvirtd() -> Iterator[Libvirtd]:
 
 
 @pytest.fixture(autouse=True)
-def _shared_libvirtd_is_there(request: pytest.FixtureRequest) -> None:
+def _shared_libvirtd_is_there() -> None:
     """libvirt 9.0's libvirtd crashes now and then, and on hosts systemd starts it again."""
-    for name in ("libvirtd", "sasl_libvirtd"):
-        if name in request.fixturenames:
-            request.getfixturevalue(name).start_if_gone()
+    for one in running():
+        one.start_if_gone()
 
 
 @pytest.fixture

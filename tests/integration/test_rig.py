@@ -69,3 +69,39 @@ def test_a_console_takes_no_late_answer_for_that_to_another_request() -> None:
         console.login()
         console.send(console.packets.request(*DEVICE_ID))
         assert console.request(0x06, 0x3B, b"\0") == b"\0\4", "the privilege"
+
+
+CRASHING = """
+import os, pathlib, signal
+from rig.libvirtd import Libvirtd
+from rig.waiting import eventually
+
+def test_that_fails_once():
+    runs = pathlib.Path({runs!r})
+    with Libvirtd() as libvirtd:
+        with runs.open("a") as file:
+            file.write("x")
+        if {crashes} and runs.read_text() == "x":
+            os.kill(libvirtd.pid, signal.SIGSEGV)
+            eventually(lambda: not libvirtd.answers())
+        assert runs.read_text() != "x"
+"""
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_a_test_that_fails_is_run_again_if_libvirtd_has_crashed(
+    tmp_path: Path, libvirtd: Libvirtd, crashes: bool
+) -> None:
+    runs = tmp_path / "runs"
+    (tmp_path / "test_crash.py").write_text(CRASHING.format(runs=str(runs), crashes=crashes))
+    options = ["-p", "rig.crashes", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
+        cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0, runs.read_text()) == (crashes, "xx" if crashes else "x"), done.stdout
+    assert ("has died of signal 11" in done.stdout) is crashes, done.stdout

@@ -40,6 +40,7 @@ def tidy(rig: Libvirtd) -> Iterator[None]:
     yield
     if not rig.pid:
         rig.start()
+    rig.start_if_gone()
     for name in rig.virsh("list", "--all", "--name").split():
         rig.remove(name)
 
@@ -175,7 +176,7 @@ def test_a_master_is_never_taken_back(rig: Libvirtd, vbmcd: Vbmcd) -> None:
     declare(rig, "back-a", "back-b")
     follow(vbmcd, rig)
     rig.virsh("start", "back-a")
-    eventually(lambda: "what a domain depends on can't follow it" in vbmcd.log, 10, "the watcher says so")
+    eventually(lambda: "what a domain depends on can't follow it" in vbmcd.log, what="the watcher says so")
     assert "/no/such/image" in vbmcd.log
     assert state(rig, "back-a") == "running"
 
@@ -192,9 +193,9 @@ def test_two_hundred_toggles_end_in_the_same_state(rig: Libvirtd, vbmcd: Vbmcd) 
         for _turn in range(100):
             master.suspend()
             master.resume()
-        eventually(lambda: slave.state()[0] == 1, 5, "both run")
+        eventually(lambda: slave.state()[0] == 1, what="both run")
         master.suspend()
-        eventually(lambda: slave.state()[0] == 3, 5, "both are paused")
+        eventually(lambda: slave.state()[0] == 3, what="both are paused")
     finally:
         connection.close()
 
@@ -242,7 +243,7 @@ def test_a_save_is_known_for_one_when_libvirtd_has_forgotten_it(rig: Libvirtd, v
     rig.kill()
     rig.start()
     vbmcd.start()
-    eventually(lambda: watcher(vbmcd)["connected"], 10, "the watcher is connected")
+    eventually(lambda: watcher(vbmcd)["connected"], what="the watcher is connected")
     rig.virsh("start", "kept-a")
     rig.virsh("suspend", "kept-a")
     becomes(rig, "paused", "kept-b")  # what came before is dealt with by now
@@ -316,7 +317,7 @@ def kill_after(rig: Libvirtd, master: str, command: str, event: str) -> None:
                 rig.remove("witness")
                 return bool(select.select([lines], [], [], 0.1)[0])
 
-            eventually(listens, 10, "virsh tells of events")
+            eventually(listens, what="virsh tells of events")
             rig.virsh(command, master)
             assert next((line for line in lines if re.search(event, line)), None)
             rig.kill()
@@ -331,7 +332,7 @@ def test_dependencies_declared_while_running_are_followed_from_then_on(rig: Libv
     rig.virsh("start", "late-a")
     item = f"<dependencies><domain uuid='{rig.virsh('domuuid', 'late-b')}' name='late-b'/></dependencies>"
     rig.virsh("metadata", "late-a", NAMESPACE, "--key", "dep", "--set", item, "--live", "--config")
-    eventually(lambda: watcher(vbmcd)["masters"] == 1, 5, "the watcher knows")
+    eventually(lambda: watcher(vbmcd)["masters"] == 1, what="the watcher knows")
     assert state(rig, "late-b") == "shut off"
     rig.virsh("destroy", "late-a")
     rig.virsh("start", "late-a")

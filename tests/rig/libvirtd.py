@@ -20,16 +20,17 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rig import keeper
 from rig.domains import tiny_domain
-from rig.ports import free_tcp_port
+from rig.ports import free_ports
 from rig.waiting import eventually
 
-__all__ = ["Libvirtd", "Unavailable", "tiny_domain"]
+__all__ = ["Libvirtd", "Unavailable", "crashes", "running", "tiny_domain"]
 
 # The QEMU of a rig runs as root: otherwise libvirtd finds a /dev/kvm that its qemu user may not open and
 # probes the emulator anew at each define, which takes half a minute. Cgroups, mount namespaces and security
@@ -68,10 +69,24 @@ auth_tcp = "sasl"
 _PROGRAMS = {"libvirtd": "libvirt-daemon-system", "virtlogd": "libvirt-daemon-system", "virsh": "libvirt-clients"}
 _SASL_PROGRAMS = {"saslpasswd2": "sasl2-bin"}
 _DISPLAYS = 100
+_running: weakref.WeakSet[Libvirtd] = weakref.WeakSet()
+_crashes: list[str] = []
 
 
 class Unavailable(RuntimeError):
     """This machine can't run the rig; the message says why and what would help."""
+
+
+def running() -> list[Libvirtd]:
+    """Those that were started and not stopped; they may have crashed."""
+    return [one for one in _running if one.pid]
+
+
+def crashes() -> list[str]:
+    """What became of those that died of a signal which the rig has not sent, in this process of the tests."""
+    for one in running():
+        one.note_crash()
+    return _crashes.copy()
 
 
 class Libvirtd:
@@ -92,7 +107,7 @@ class Libvirtd:
         self.folder = (folder or Path(tempfile.mkdtemp(prefix="rig-libvirtd-"))).absolute()
         self._keeper: subprocess.Popen[str] | None = None
         self._sasl = sasl
-        self._tcp_port = free_tcp_port() if sasl else 0
+        self._tcp_port = free_ports(1)[0] if sasl else 0
         self.pid = 0
         """libvirtd's PID; 0 while none runs."""
 
@@ -135,9 +150,10 @@ class Libvirtd:
         if not answer:
             raise RuntimeError(f"the rig's keeper ended:\n{self._log('keeper')}")
         self.pid = int(answer)
+        _running.add(self)
         if wait:
             try:
-                eventually(self.answers, 30, f"libvirtd in {self.folder} answers")
+                eventually(self.answers, what=f"libvirtd in {self.folder} answers")
             except AssertionError as error:
                 raise AssertionError(f"{error}\n{self._log('libvirtd')}") from None
 
@@ -145,22 +161,30 @@ class Libvirtd:
         if not self.socket.exists():
             return False
         try:
-            return subprocess.run(self._virsh("list"), capture_output=True, check=False, timeout=5).returncode == 0
+            return subprocess.run(self._virsh("list"), capture_output=True, check=False, timeout=15).returncode == 0
         except subprocess.TimeoutExpired:
             return False  # it connected while libvirtd came up, and hears of nothing more
 
     def start_if_gone(self) -> None:
         """Start it again if it has ended by itself."""
         if self.pid and not _alive(self.pid):
+            self.note_crash()
             warnings.warn(f"libvirtd ({self.pid}) has crashed, and is started again", stacklevel=1)
             self.pid = 0
             self.start()
+
+    def note_crash(self) -> None:
+        """Have crashes() tell of it if it has died of a signal."""
+        number = _died_of(self.pid) if self.pid else 0
+        told = f"libvirtd ({self.pid}) has died of signal {number}"
+        if number and told not in _crashes:
+            _crashes.append(told)
 
     def kill(self) -> None:
         """SIGKILL libvirtd. Its QEMUs go on running, and start() finds them again."""
         pid, self.pid = self.pid, 0
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not _alive(pid), 10, f"libvirtd ({pid}) is gone")
+        eventually(lambda: not _alive(pid), what=f"libvirtd ({pid}) is gone")
 
     def freeze(self) -> None:
         """SIGSTOP libvirtd: its socket accepts connections and answers nothing."""
@@ -171,12 +195,13 @@ class Libvirtd:
 
     def stop(self) -> None:
         """End libvirtd, virtlogd and every QEMU, and drop the mounts; remove the folder if it is the rig's own."""
+        self.note_crash()
         owner, self._keeper, self.pid = self._keeper, None, 0
         if owner is None:
             return
         assert owner.stdin is not None and owner.stdout is not None
         owner.stdin.close()
-        owner.wait(timeout=30)
+        owner.wait(timeout=120)
         owner.stdout.close()
 
     def virsh(self, *arguments: str) -> str:
@@ -198,6 +223,7 @@ class Libvirtd:
 
     def remove(self, name: str) -> None:
         """Destroy and undefine a domain in whatever state it is; nothing to do where there is none."""
+        self.start_if_gone()  # or who makes one of that name next would find it
         subprocess.run(self._virsh("destroy", name), capture_output=True, check=False)
         flags = ("--managed-save", "--snapshots-metadata", "--nvram")
         subprocess.run(self._virsh("undefine", name, *flags), capture_output=True, check=False)
@@ -252,12 +278,29 @@ class Libvirtd:
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
 
-def _alive(pid: int) -> bool:
+def _stat(pid: int) -> list[str]:
+    """The fields of a process after its name, the state first (proc(5)); nothing where there is none."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return False
-    return state != "Z"
+        return []
+
+
+def _alive(pid: int) -> bool:
+    return _stat(pid)[:1] not in ([], ["Z"])
+
+
+def _died_of(pid: int) -> int:
+    """The signal that ended a process which nobody has waited for yet; 0 where it was none."""
+    if _is_ending(pid):
+        eventually(lambda: not _alive(pid), what=f"the end of {pid}")
+    fields = _stat(pid)
+    return int(fields[49]) & 0x7F if fields[:1] == ["Z"] else 0
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether its sockets may be closed although it is there: PF_EXITING of its flags (linux/sched.h)."""
+    return bool(int((_stat(pid) or 9 * ["0"])[6]) & 4)
 
 
 if __name__ == "__main__":
