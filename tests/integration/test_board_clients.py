@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from rig.console import Console, NoAnswer
-from rig.daemon import NO_MACHINE, Vbmcd, free_ports
+from rig.daemon import NO_MACHINE, Vbmcd
 from rig.domains import tiny_domain
 from rig.ipmi import Target, freeipmi, ipmitool, openipmicmd, pyghmi
 from rig.ipmi import said as said_by
 from rig.libvirtd import Libvirtd
+from rig.ports import free_ports
 from rig.waiting import eventually
 
 DAEMON = (sys.executable, "-m", "vbmcd.daemon")
@@ -203,11 +204,11 @@ def test_a_presence_ping_is_answered(vbmcd: Vbmcd) -> None:
     vbmcd.serve("board-623", **NO_MACHINE, address="127.62.4.1", port=623)
     try:
         done = subprocess.run(
-            ["rmcpping", "-c", "1", "127.62.4.1"], capture_output=True, text=True, timeout=20, check=False
+            ["rmcpping", "-c", "1", "127.62.4.1"], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0 and "1 pongs received" in done.stdout, done
         ping = subprocess.run(
-            ["ipmiping", "-c", "1", "127.62.4.1"], capture_output=True, text=True, timeout=20, check=False
+            ["ipmiping", "-c", "1", "127.62.4.1"], capture_output=True, text=True, timeout=60, check=False
         )
         assert ping.returncode == 0, ping
     finally:
@@ -235,7 +236,7 @@ def test_the_watchdog_switches_a_real_machine_off(libvirtd: Libvirtd, vbmcd: Vbm
         said(target, "raw", "0x06", "0x24", "0x04", "0x02", "0", "0", "10", "0")
         said(target, "mc", "watchdog", "reset")
         assert "Started/Running" in said(target, "mc", "watchdog", "get")
-        eventually(lambda: libvirtd.virsh("domstate", "watched") == "shut off", 10)
+        eventually(lambda: libvirtd.virsh("domstate", "watched") == "shut off")
         told = said(target, "mc", "watchdog", "get")
         assert "Stopped" in told and "SMS/OS" in told.split("Timer Expiration Flags:")[1]
     finally:
@@ -271,7 +272,7 @@ def test_boot_flags_expire_where_the_daemon_is_told_so() -> None:
             console.login()
             assert console.request(0x00, 0x08, bytes.fromhex("058000000000")) == b"\0"
             assert console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x80
-            eventually(lambda: console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x00, 5)
+            eventually(lambda: console.request(0x00, 0x09, b"\x05\0\0")[3] == 0x00)
 
 
 def test_clients_say_who_may_use_serial_over_lan(target: Target) -> None:
@@ -384,14 +385,14 @@ def test_a_machine_comes_back_with_its_hypervisor_and_not_with_the_daemon(host: 
     said(target, "chassis", "policy", "previous")
     assert "Power Restore Policy : previous" in said(target, "chassis", "status")
     said(target, "power", "on")
-    eventually(lambda: host.stored()["on"], 5, "that it is on is stored")
+    eventually(lambda: host.stored()["on"], what="that it is on is stored")
     host.goes_down("second\n")
-    eventually(lambda: host.state() == "running", 10, "the machine is on again")
-    eventually(lambda: "policy" in said(target, "chassis", "restart_cause"), 5, "the restart cause is the policy")
+    eventually(lambda: host.state() == "running", what="the machine is on again")
+    eventually(lambda: "policy" in said(target, "chassis", "restart_cause"), what="the restart cause is the policy")
     assert "ac-failed" in said(target, "chassis", "status")
-    eventually(lambda: host.stored()["host_run"] == "second", 5, "that it is on is stored")
+    eventually(lambda: host.stored()["host_run"] == "second", what="that it is on is stored")
     host.goes_down("second\n")
-    eventually(lambda: host.stored()["on"] is False, 5, "the daemon has looked")
+    eventually(lambda: host.stored()["on"] is False, what="the daemon has looked")
     assert host.state() == "shut off"
     said(target, "chassis", "policy", "always-on")
     assert "enable" in host.libvirtd.virsh("dominfo", host.name).partition("Autostart:")[2].split()[0]
@@ -405,7 +406,7 @@ def test_the_power_on_hours_are_told_and_outlive_a_killed_daemon(host: Host) -> 
     target = Target(host.vbmcd.serve(host.name, libvirt_uri=host.libvirtd.uri, port=free_ports(1)[0]))
     assert said(target, "chassis", "poh") == "POH Counter  : 0 days, 0 hours, 0 minutes"
     said(target, "power", "on")
-    eventually(lambda: len(said(target, "sel", "list").splitlines()) == 2, 5, "the BMC has seen it")
+    eventually(lambda: len(said(target, "sel", "list").splitlines()) == 2, what="the BMC has seen it")
     host.vbmcd.restart()
     # As if it had run for a day and two hours.
     stored = host.stored()
@@ -414,6 +415,6 @@ def test_the_power_on_hours_are_told_and_outlive_a_killed_daemon(host: Host) -> 
     file = host.vbmcd.state / "power" / f"{host.name}.json"
     file.write_text(json.dumps({"data": json.dumps(stored).encode().hex()}))
     host.vbmcd.start()
-    eventually(lambda: "1 days, 2 hours" in said(target, "chassis", "poh"), 5, "the run goes on counting")
+    eventually(lambda: "1 days, 2 hours" in said(target, "chassis", "poh"), what="the run goes on counting")
     told = freeipmi("ipmi-chassis", target, "--get-power-on-hours-counter")
     assert told.code == 0 and "26 Hours" in told.output, told

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rig.daemon import Vbmcd, free_ports
+from rig.daemon import Vbmcd
+from rig.ports import free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = "kept-from-sight"
@@ -78,7 +79,7 @@ class Inventory:
         environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1", "COLUMNS": "1000"}
         done = subprocess.run(
             command, cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
         assert SECRET not in done.stdout + done.stderr
         self.code = done.returncode

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import pytest
 
 from rig.console import Console
-from rig.daemon import NO_MACHINE, Vbmcd, alive, free_ports
+from rig.daemon import NO_MACHINE, Vbmcd, alive
+from rig.ports import free_ports
 from rig.redfish import ROOT, SYSTEM, Client
 from rig.waiting import eventually
 
@@ -57,7 +58,7 @@ def test_a_graceful_restart_ends_with_the_machine_on(ports: tuple[int, int]) -> 
             return [one["Message"].rpartition(": ")[2] for one in entries]
 
         assert client.reset("GracefulRestart").status == 200
-        eventually(lambda: happened()[:2] == ["Power off", "Power off ended"], 5, "the machine is off, and on again")
+        eventually(lambda: happened()[:2] == ["Power off", "Power off ended"], what="the machine is off, and on again")
         assert client.get(SYSTEM).json["PowerState"] == "On"
 
 
@@ -139,7 +140,7 @@ def test_a_port_that_another_program_has_is_bound_once_it_is_free(vbmcd: Vbmcd) 
         assert "another program has it" in one["error"]
         with Console(one["port"]) as console:
             assert console.login().request(*STATUS)[0] == 0
-    eventually(lambda: vbmcd.status("node")["status"] == "running", 5, "the port is bound after all")
+    eventually(lambda: vbmcd.status("node")["status"] == "running", what="the port is bound after all")
     with Client(port) as client:
         assert client.get(SYSTEM).status == 200
     vbmcd.ask("delete", names=["node"])

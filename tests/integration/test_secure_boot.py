@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rig.daemon import Vbmcd, free_ports
+from rig.daemon import Vbmcd
 from rig.libvirtd import Libvirtd
 from rig.node import Node
+from rig.ports import free_ports
 from rig.redfish import SYSTEM, Client
 from rig.waiting import eventually
 
@@ -50,13 +51,13 @@ def firmware(node: Node) -> tuple[bool, str]:
 
 def want(client: Client, on: bool) -> None:
     """A machine that is still starting is busy for a moment."""
-    eventually(lambda: client.patch(SECURE_BOOT, {"SecureBootEnable": on}).status == 200, 20, "Secure Boot is set")
+    eventually(lambda: client.patch(SECURE_BOOT, {"SecureBootEnable": on}).status == 200, what="Secure Boot is set")
 
 
 def restart(node: Node, client: Client, kind: str) -> int:
     """Its QEMU, once it was reset; that it was started anew shows in another one."""
     qemu = node.qemu()
-    eventually(lambda: client.reset(kind).status == 200, 20, "the reset is accepted")
+    eventually(lambda: client.reset(kind).status == 200, what="the reset is accepted")
     # A command is carried out in order, so the next one comes after it.
     want(client, client.get(SECURE_BOOT).json["SecureBootEnable"])
     assert node.has_state("running")

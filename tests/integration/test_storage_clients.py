@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from rig.daemon import Vbmcd, free_ports
+from rig.daemon import Vbmcd
 from rig.domains import tiny_domain
 from rig.ipmi import Target, freeipmi, ipmitool, openipmicmd, pyghmi
 from rig.libvirtd import Libvirtd
 from rig.node import Node as AnyNode
+from rig.ports import free_ports
 from rig.waiting import eventually
 
 SENSORS = ["Power", "Watchdog", "CPU", "Memory", "Memory Resident", "Disk Read", "Disk Write", "Net Receive",
@@ -130,7 +131,7 @@ def test_a_domain_that_reads_its_disk_all_the_time_reads_busy(node: Node) -> Non
         shown = node.sensors()
         return float(shown["CPU"][0]) > 20 and float(shown["Disk Read"][0]) > 0.1
 
-    eventually(busy, 20, "CPU use and disk throughput are those of a busy domain")
+    eventually(busy, what="CPU use and disk throughput are those of a busy domain")
     assert float(node.sensors()["Disk Write"][0]) == 0
     node.power("off")
     assert node.sensors()["CPU"][0] == "na"
@@ -144,10 +145,10 @@ def test_sensors_are_unavailable_while_libvirt_is_away(own_libvirtd: Libvirtd, v
         node = Node("away", "", libvirtd, vbmcd, Target(port), tmp_path)
         assert node.sensors()["Power"][0] == "0x0"
         libvirtd.kill()
-        eventually(lambda: node.sensors()["Power"][0] == "na", 10, "the power state is unavailable")
+        eventually(lambda: node.sensors()["Power"][0] == "na", what="the power state is unavailable")
         assert list(node.sensors()) == SENSORS
         libvirtd.start()
-        eventually(lambda: node.sensors()["Power"][0] == "0x0", 20, "the power state is known again")
+        eventually(lambda: node.sensors()["Power"][0] == "0x0", what="the power state is known again")
         vbmcd.ask("delete", names=["storage-away"])
         libvirtd.remove("away")
 
@@ -160,7 +161,7 @@ def test_the_log_tells_of_power_whoever_switches_it(node: Node) -> None:
     node.power("on")
     node.ipmitool("power", "reset")
     # The one-shot device is used up, so that this reset is a stop and a start (docs/architecture.md).
-    eventually(lambda: "".join(node.log()).count("Initiated by power up") == 2, 10, "the domain has started again")
+    eventually(lambda: "".join(node.log()).count("Initiated by power up") == 2, what="the domain has started again")
     node.libvirtd.virsh("destroy", node.name)
     wanted = {
         "Power | Power Unit | Deassertion Event | Power Off/Power Down",
@@ -169,21 +170,21 @@ def test_the_log_tells_of_power_whoever_switches_it(node: Node) -> None:
         "System Boot | System Boot Initiated | Assertion Event | Initiated by hard reset",
         "Power | Power Unit | Assertion Event | Power Off/Power Down",
     }
-    eventually(lambda: set(node.log()) == wanted, 10, "the log has every event")
+    eventually(lambda: set(node.log()) == wanted, what="the log has every event")
 
     def ends_with_power_off() -> bool:
         return node.ipmitool("sel", "elist").splitlines()[-1].endswith("Power off/down | Asserted")
 
-    eventually(ends_with_power_off, 10, "the last entry tells of the last change")
+    eventually(ends_with_power_off, what="the last entry tells of the last change")
 
 
 def test_the_log_goes_on_when_the_instance_is_changed(node: Node) -> None:
     node.power("on")
-    eventually(lambda: len(node.log()) == 2, 10, "the start is in the log")
+    eventually(lambda: len(node.log()) == 2, what="the start is in the log")
     for owner in ("", "team-c"):
         node.vbmcd.apply({"name": node.name, "owner": owner})
     node.libvirtd.virsh("destroy", node.name)
-    eventually(lambda: len(node.log()) == 3, 10, "the end is in the log")
+    eventually(lambda: len(node.log()) == 3, what="the end is in the log")
     before = node.log()
     node.vbmcd.restart()
     assert node.log() == before and "owner=team-c" in node.ipmitool("fru", "print")
@@ -193,7 +194,7 @@ def test_the_log_tells_of_a_failed_login(node: Node) -> None:
     wrong = Target(node.target.port, password="guessed")
     assert ipmitool(wrong, "mc", "info").code != 0
     # The client says nothing more once it has seen that the passwords differ, so the login has to expire first.
-    eventually(lambda: len(node.log()) == 1, 30, "the failed login is in the log")
+    eventually(lambda: len(node.log()) == 1, what="the failed login is in the log")
     assert node.log()[0].startswith("Session Audit | Session Audit | Assertion Event | Invalid Username or Password")
 
 
@@ -246,7 +247,7 @@ def _change_the_log(node: Node, folder: Path) -> None:
 
 def test_openipmi_reads_the_log_and_the_repository(node: Node) -> None:
     node.libvirtd.virsh("start", node.name)
-    eventually(lambda: len(node.log()) == 2, 10, "the start is in the log")
+    eventually(lambda: len(node.log()) == 2, what="the start is in the log")
     assert openipmicmd(node.target, "0a 40").startswith("00 40 00 51 02 00")
     assert openipmicmd(node.target, "0a 43 00 00 00 00 07 02") == "00 43 c5"
     first = openipmicmd(node.target, "0a 43 00 00 00 00 00 ff").split()

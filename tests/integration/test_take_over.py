@@ -15,18 +15,19 @@ from typing import Any
 
 import pytest
 
-from rig.daemon import Vbmcd, free_ports
+from rig.daemon import Vbmcd
 from rig.domains import tiny_domain
 from rig.ipmi import Target, ipmitool
 from rig.libvirtd import Libvirtd
+from rig.ports import free_ports
 from rig.virtualbmc import VIRTUALBMC, VirtualBmc, Watch
 from rig.waiting import eventually
 from vbmcd.takeover.switch import SwitchFailed, find, switch
 from vbmcd.virtualbmc import read_folder
 
 NAMES = [f"old-{number}" for number in range(6)]
-MOST = 2.0
-"""Seconds that no BMC may be away for."""
+MOST = 10.0
+"""Seconds that no BMC may be away for, on a machine that has other things to do besides; far fewer on an idle one."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,11 @@ def ports_of(old: VirtualBmc) -> list[int]:
     """Those of the BMCs that are started."""
     lines = [(old.folder / name / "config").read_text().split("port = ")[1] for name in NAMES[:-1]]
     return [int(line.split()[0]) for line in lines]
+
+
+def goes_on(old: VirtualBmc, before: set[int]) -> bool:
+    """Whether the processes of its BMCs are those of before. One that can't be served may have another each time."""
+    return len(before & set(old.children())) >= len(NAMES) - 1
 
 
 def test_every_bmc_goes_on_answering(old: VirtualBmc, vbmcd: Vbmcd) -> None:
@@ -101,7 +107,7 @@ def test_a_switch_that_fails_leaves_virtualbmc_serving(old: VirtualBmc, vbmcd: V
         over = time.monotonic()
         assert isinstance(trouble, KeyboardInterrupt) or "VirtualBMC serves its BMCs as before" in str(caught.value)
         assert vbmcd.ask("list")["instances"] == [] and old.runs()
-        eventually(lambda: watch.answered_since(over), 20, "VirtualBMC answers for all of them")
+        eventually(lambda: watch.answered_since(over), what="VirtualBMC answers for all of them")
         assert len(old.children()) == len(NAMES) - 1
 
 
@@ -111,12 +117,13 @@ def test_what_can_not_be_taken_over_is_told_before_anything_is_stopped(
     (bad, foreign) = free_ports(2)
     old.add("unusable", domains, bad, password="longer-than-twenty-bytes")
     old.add("nowhere", domains, foreign)
-    with old, Watch(ports_of(old)) as watch:
+    with old, Watch(ports_of(old)):
+        before = set(old.children())
         done = vbmcd.vbmc("take-over", str(old.folder))
         assert done.returncode == 1
         assert "unusable" in done.stderr and "longer-than-twenty-bytes" not in done.stderr
         assert "nowhere: the daemon's user does not reach the domain" in done.stderr
-        assert vbmcd.ask("list")["instances"] == [] and max(watch.gaps.values()) < 1
+        assert vbmcd.ask("list")["instances"] == [] and goes_on(old, before)
         forced = vbmcd.vbmc_json("take-over", "--force", str(old.folder))
         assert sorted(one["name"] for one in forced["instances"]) == sorted([*NAMES, "nowhere"])
         assert not old.runs()
@@ -126,10 +133,11 @@ def test_a_port_that_the_daemon_could_never_have_stops_it_before_virtualbmc(
     old: VirtualBmc, vbmcd: Vbmcd, domains: str
 ) -> None:
     away = old.add("away", domains, 6230, address="192.0.2.77")  # VirtualBMC fails on it as well, and goes on
-    with old, Watch(ports_of(old)) as watch:
+    with old, Watch(ports_of(old)):
+        before = set(old.children())
         done = vbmcd.vbmc("take-over", "--force", str(old.folder))
         assert done.returncode == 1 and "no interface has this address" in done.stderr, away
-        assert vbmcd.ask("list")["instances"] == [] and max(watch.gaps.values()) < 1
+        assert vbmcd.ask("list")["instances"] == [] and goes_on(old, before)
 
 
 def test_a_port_of_another_program_is_told(old: VirtualBmc, vbmcd: Vbmcd) -> None:

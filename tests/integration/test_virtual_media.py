@@ -17,10 +17,11 @@ import pytest
 
 from rig.cd import BANNER as CD_BANNER
 from rig.cd import write_cd
-from rig.daemon import Vbmcd, free_ports
+from rig.daemon import Vbmcd
 from rig.guest import BANNER, write_guest
 from rig.libvirtd import Libvirtd
 from rig.node import Node
+from rig.ports import free_ports
 from rig.redfish import ROOT, SYSTEM, Answer, Client
 from rig.waiting import eventually
 
@@ -166,6 +167,6 @@ def test_a_guest_that_reboots_by_itself_boots_once_from_the_medium(
         assert drive.insert(f"file://{write_cd(tmp_path / 'installer.iso')}").status == 200
         assert drive.client.patch(SYSTEM, {"Boot": {"BootSourceOverrideTarget": "Cd"}}).status == 200
         assert drive.client.reset("On").status == 200
-        eventually(lambda: BANNER in said.read_bytes(), 30, "the disk is booted after the medium")
+        eventually(lambda: BANNER in said.read_bytes(), what="the disk is booted after the medium")
         # This guest reboots in less than a second, and may be faster than a busy host gives it its own order back.
         assert said.read_bytes().startswith(CD_BANNER)

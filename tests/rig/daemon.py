@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,10 @@ SOURCE = Path(__file__).parents[2] / "roles/vbmc/files/vbmcd/src"
 
 NO_MACHINE: Mapping[str, Any] = {"libvirt_uri": "test:///default", "domain": "test"}
 """For tests that need no real domain: libvirt's test driver."""
+
+
+STOP_SECONDS = 20.0
+"""To stop takes a moment. It takes far longer than this where something is waited for that does not come."""
 
 
 class ControlError(Exception):
@@ -69,7 +72,7 @@ class Vbmcd:
         try:
             self.stop()
             if error is None:
-                eventually(lambda: not self.processes(), 5, f"no process is left of {self.state}")
+                eventually(lambda: not self.processes(), what=f"no process is left of {self.state}")
         finally:
             for pid in self.processes():
                 os.kill(pid, signal.SIGKILL)
@@ -110,9 +113,9 @@ class Vbmcd:
             # An answer to `list` waits for nothing; the log's word says that every instance is served.
             return f"vbmcd is ready pid={self.pid}" in self.log
 
-        eventually(ready, 15, "vbmcd is ready")
+        eventually(ready, what="vbmcd is ready")
 
-    def stop(self, timeout: float = 6.0) -> float:
+    def stop(self, timeout: float = 60.0) -> float:
         """SIGTERM; the seconds until it had ended. Raises AssertionError when that takes more than `timeout`."""
         process, self._process = self._process, None
         if process is None:
@@ -169,7 +172,7 @@ class Vbmcd:
 
     # --- Asking it ---------------------------------------------------------------------------------------------------
 
-    def ask(self, request: str, timeout: float = 20.0, **arguments: Any) -> dict[str, Any]:
+    def ask(self, request: str, timeout: float = 60.0, **arguments: Any) -> dict[str, Any]:
         """A control request's result. Raises ControlError with the daemon's error."""
         reply = json.loads(
             self.ask_raw(
@@ -181,7 +184,7 @@ class Vbmcd:
         result: dict[str, Any] = reply["result"]
         return result
 
-    def ask_raw(self, *frames: bytes, timeout: float = 20.0) -> list[bytes]:
+    def ask_raw(self, *frames: bytes, timeout: float = 60.0) -> list[bytes]:
         """Send a message of any frames to the control socket; the frames of the answer."""
         with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
             dealer.linger = 0
@@ -227,18 +230,6 @@ class Vbmcd:
         lines = [line for line in self.log.splitlines() if "vbmcd.audit" in line]
         found = [dict(re.findall(r'(\w+)=("[^"]*"|\S+)', line)) for line in lines]
         return [{k: v.strip('"') for k, v in one.items()} for one in found if one.get("instance") == instance]
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """UDP ports that nobody has now."""
-    probes = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _turn in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((host, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def alive(pids: Iterable[int]) -> set[int]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rig.daemon import Vbmcd, alive, free_ports
+from rig.daemon import Vbmcd, alive
 from rig.domains import tiny_domain
 from rig.ipmi import Target, freeipmi, ipmitool, said
 from rig.libvirtd import Libvirtd
+from rig.ports import free_ports
 from rig.waiting import eventually
 
 
@@ -53,7 +54,7 @@ class Node:
         return self.libvirtd.virsh("domstate", self.name)
 
     def has_state(self, state: str) -> bool:
-        eventually(lambda: self.state() == state, 10, f"domain {self.name} is {state}")
+        eventually(lambda: self.state() == state, what=f"domain {self.name} is {state}")
         return True
 
     def qemu(self) -> int:
@@ -64,7 +65,7 @@ class Node:
         before = self.qemu() if word == "cycle" else 0
         said(ipmitool(self.target, "power", word, suite=suite))
         if before:
-            eventually(lambda: not alive([before]), 10, "the machine was off for a moment")
+            eventually(lambda: not alive([before]), what="the machine was off for a moment")
         return self.has_state("shut off" if word == "off" else "running")
 
     def ipmitool(self, *words: str) -> str:

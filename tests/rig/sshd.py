@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rig.ports import free_tcp_port
+from rig.ports import free_ports
 from rig.waiting import eventually
 
 PASSWORD = "0penBmc's \\own"
@@ -33,7 +33,7 @@ class Sshd:
         self.home.mkdir(mode=0o700)
         self.known_hosts = folder / "known_hosts"
         self._folder = folder
-        self.port = free_tcp_port()
+        self.port = free_ports(1)[0]
 
     @property
     def authorized_keys(self) -> Path:

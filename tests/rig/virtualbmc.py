@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from rig.daemon import alive
-from rig.ports import free_tcp_port
+from rig.ports import free_ports
 from rig.waiting import eventually
 
 VIRTUALBMC = Path(__file__).resolve().parents[2] / ".cache/virtualbmc/bin/vbmcd"
@@ -71,7 +71,7 @@ class VirtualBmc:
         return []
 
     def __enter__(self) -> Self:
-        (self.home / "virtualbmc.conf").write_text(f"[default]\nserver_port = {free_tcp_port()}\n")
+        (self.home / "virtualbmc.conf").write_text(f"[default]\nserver_port = {free_ports(1)[0]}\n")
         env = {**os.environ, "HOME": str(self.home), "VIRTUALBMC_CONFIG": str(self.home / "virtualbmc.conf")}
         env.pop("PYTHONPATH", None)
         with (self.home / "log").open("ab") as log:
@@ -104,7 +104,7 @@ class Watch:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        eventually(lambda: self._last.keys() == self.gaps.keys(), 20, "all BMCs answer")
+        eventually(lambda: self._last.keys() == self.gaps.keys(), what="all BMCs answer")
         return self
 
     def __exit__(self, *_details: object) -> None:
