@@ -65,7 +65,7 @@ class Controller:
         self._runs += 1
         process = self._module.start(**self._options, run_id=f"run-{self._runs}")
         try:
-            eventually(lambda: state in self.states(self._runs), 20, f"{state} of {self.bmc.name}", interval=0.002)
+            eventually(lambda: state in self.states(self._runs), what=f"{state} of {self.bmc.name}", interval=0.002)
         finally:
             process.kill()
             process.communicate()
@@ -108,7 +108,7 @@ def test_a_controller_that_is_killed_in_any_state_is_run_again_and_ends_right(
 def test_a_second_crash_while_it_waits_for_what_the_first_began_is_got_over(
     lab: FirmwareLab, image: Path, tmp_path: Path
 ) -> None:
-    (bmc,) = lab.add(1, **{**TIMES, "activation_seconds": 6})
+    (bmc,) = lab.add(1, **{**TIMES, "activation_seconds": 12})
     controller = Controller(tmp_path, bmc, image)
     controller.killed_in("ACCEPTED")
     controller.killed_in("ATTACH")

@@ -129,7 +129,7 @@ def test_a_terminal_has_one_line_that_is_written_anew(playbook: Playbook) -> Non
 
 def test_ansible_playbook_is_killed_and_run_again_while_its_module_lives_on(playbook: Playbook) -> None:
     first = subprocess.Popen(playbook.command, env=playbook.environment, stdout=subprocess.DEVNULL)
-    eventually(lambda: set(playbook.names) <= playbook.sent().keys(), 30, "all images are on their way")
+    eventually(lambda: set(playbook.names) <= playbook.sent().keys(), what="all images are on their way")
     first.kill()
     first.wait()
     again = subprocess.run(playbook.command, env=playbook.environment, capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import 
 from rig.firmware import image_file
 from rig.firmware_lab import FirmwareLab, LabBmc
 
-QUICK = Timings(activation=30, reboot=30, poll=0.2, doubt=3, idle=10, verify_reads=3, verify_pause=0.1)
+QUICK = Timings(activation=60, reboot=60, poll=0.2, doubt=3, idle=10, verify_reads=3, verify_pause=0.1)
 TIMES = {"activation_seconds": 0.2, "reboot_seconds": 0.6}
 DIALECTS = [
     ("openbmc-2025", "redfish"),
@@ -116,7 +116,7 @@ def test_what_can_not_be_got_over_is_told_with_its_step(
     lab: FirmwareLab, image: Image, tmp_path: Path, dialect: str, protocol: str
 ) -> None:
     bmcs = [lab.add(1, dialect=dialect, faults=[{"kind": kind}], **TIMES)[0] for kind in FATAL_FAULTS]
-    timings = Timings(activation=30, reboot=4, poll=0.2, doubt=1, idle=10, verify_reads=2, verify_pause=0.1)
+    timings = Timings(activation=30, reboot=12, poll=0.2, doubt=1, idle=10, verify_reads=2, verify_pause=0.1)
     done = roll_out(tmp_path, image, [target(bmc, protocol) for bmc in bmcs], timings)
     told = {kind: one.failure for kind, one in zip(FATAL_FAULTS, done, strict=True)}
     assert all(told.values()), done
@@ -129,7 +129,7 @@ def test_what_can_not_be_got_over_is_told_with_its_step(
 def test_a_bmc_that_stops_reading_is_given_up_and_sent_the_image_again(
     lab: FirmwareLab, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_module, "ANSWER_TIMEOUT", 1.0)
+    monkeypatch.setattr(http_module, "ANSWER_TIMEOUT", 3.0)
     (bmc,) = lab.add(1, faults=[{"kind": "stall"}], **TIMES)
     (done,) = roll_out(tmp_path, image, [target(bmc)])
     assert (done.failure, done.data["uploads"]) == (None, 2)
