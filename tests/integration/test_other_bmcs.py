@@ -68,7 +68,7 @@ def serve(server: Server, uri: str) -> Server:
 
 
 def switched_on_and_off(bmc: Bmc) -> None:
-    eventually(lambda: bmc.power() == "off", 30, "the BMC answers", interval=0.2)
+    eventually(lambda: bmc.power() == "off", what="the BMC answers", interval=0.2)
     for state in ("on", "off"):
         foreseen, done, again = (
             bmc("power", check=True, state=state),

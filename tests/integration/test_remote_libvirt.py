@@ -60,12 +60,12 @@ def refusals(libvirtd: Libvirtd) -> list[float]:
 def test_power_and_events_come_over_tcp(remote: Libvirtd, vbmcd: Vbmcd) -> None:
     with Console(vbmcd.serve("far", libvirt_uri=remote.tcp_uri, **LOGIN)) as console:
         console.login()
-        eventually(lambda: power_is(console, False), 5, "the domain is off")
+        eventually(lambda: power_is(console, False), what="the domain is off")
         assert console.request(*CONTROL, POWER_ON) == DONE
-        eventually(lambda: power_is(console, True), 5, "the BMC says on")
+        eventually(lambda: power_is(console, True), what="the BMC says on")
         assert remote.virsh("domstate", "far") == "running"
         os.kill(remote.qemu_pid("far"), signal.SIGKILL)
-        eventually(lambda: power_is(console, False), 2, "what happened over there is seen")
+        eventually(lambda: power_is(console, False), what="what happened over there is seen")
     assert PASSWORD not in vbmcd.log
 
 
@@ -80,9 +80,9 @@ def test_one_daemon_serves_a_local_and_a_remote_libvirt(libvirtd: Libvirtd, remo
         for port, host, domain in zip(ports, (libvirtd, remote), ("near-by", "far"), strict=True):
             with Console(port) as console:
                 console.login()
-                eventually(lambda c=console: power_is(c, False), 5, f"{domain} is off")
+                eventually(lambda c=console: power_is(c, False), what=f"{domain} is off")
                 assert console.request(*CONTROL, POWER_ON) == DONE
-                eventually(lambda c=console: power_is(c, True), 5, f"{domain} is on")
+                eventually(lambda c=console: power_is(c, True), what=f"{domain} is on")
                 assert host.virsh("list", "--name") == domain
     finally:
         libvirtd.remove("near-by")
@@ -101,7 +101,7 @@ def test_a_refused_login_is_named_and_mended_by_apply(remote: Libvirtd, vbmcd: V
         assert "right libvirt_sasl_username and libvirt_sasl_password" in line
         vbmcd.apply({"name": "far", **LOGIN})
         # The session went with the endpoint's old configuration.
-        eventually(lambda: power_is(console.login(), False), 3, "the right login works")
+        eventually(lambda: power_is(console.login(), False), what="the right login works")
         assert console.request(*CONTROL, POWER_ON) == DONE
     assert WRONG not in vbmcd.log
     assert PASSWORD not in vbmcd.log
@@ -121,12 +121,12 @@ async def test_a_refused_login_is_tried_ever_more_rarely_and_may_be_mended_on_ei
     pool = LinkPool()
     try:
         machine = LibvirtMachine(pool.acquire(Connection(remote.tcp_uri, USER, WRONG)), "far")
-        times = await eventually_async(tried_often_enough, 5, "libvirtd has refused six times")
+        times = await eventually_async(tried_often_enough, what="libvirtd has refused six times")
         assert times[5] - times[4] > 0.4  # 0.05 s doubled four times, and up to 40 % less at random
         with pytest.raises(Busy):
             await machine.is_on()
         remote.set_sasl_password(USER, WRONG)
-        await eventually_async(lambda: is_off(machine), 3, "the password that libvirtd now knows works")
+        await eventually_async(lambda: is_off(machine), what="the password that libvirtd now knows works")
     finally:
         await pool.close()
 

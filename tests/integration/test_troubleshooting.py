@@ -69,19 +69,18 @@ def test_why_a_command_is_refused(own_libvirtd: Libvirtd, vbmcd: Vbmcd, bmc: Tar
     own_libvirtd.define(tiny_domain("there", devices="<interface type='network'><source network='none'/></interface>"))
     for name in ("there", "missing"):
         port = vbmcd.serve(name, domain=name, libvirt_uri=own_libvirtd.uri, password="password")
-        eventually(lambda: vbmcd.status(name)["status"] == "running", 5, "it answers")  # noqa: B023
-        eventually(lambda: "Node busy" not in status(Target(port)).output, 5, "libvirt is reached")  # noqa: B023
+        eventually(lambda: vbmcd.status(name)["status"] == "running", what="it answers")  # noqa: B023
         assert told(ipmitool(Target(port), "power", "on").output, "Command not supported in present state")
     assert "no network with matching name 'none'" in vbmcd.log
     assert "has no domain 'missing'" in vbmcd.log
 
     own_libvirtd.kill()
-    eventually(lambda: told_busy(Target(port)), 5, "libvirt is missed")
+    eventually(lambda: told_busy(Target(port)), what="libvirt is missed")
     assert "Node busy" in GUIDE
 
 
 def told_busy(bmc: Target) -> bool:
-    return "Node busy" in ipmitool(bmc, "power", "on").output
+    return "Node busy" in ipmitool(bmc, "power", "on", patient=False).output
 
 
 def test_why_a_bmc_does_not_come_up(vbmcd: Vbmcd, bmc: Target) -> None:

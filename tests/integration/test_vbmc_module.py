@@ -52,11 +52,11 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
             stderr=output,
         )
     try:
-        eventually(lambda: _answers(command, control), 15, "the daemon answers")
+        eventually(lambda: _answers(command, control), what="the daemon answers")
         yield Controller(folder, command, control)
     finally:
         daemon.terminate()
-        daemon.wait(timeout=10)
+        daemon.wait(timeout=60)
 
 
 def _answers(command: Path, control: Path) -> bool:

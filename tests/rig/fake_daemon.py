@@ -39,7 +39,7 @@ class FakeDaemon:
 
     def __enter__(self) -> FakeDaemon:
         self._thread.start()
-        assert self._listening.wait(10)
+        assert self._listening.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:

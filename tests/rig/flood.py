@@ -53,7 +53,7 @@ class Flood:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # The end of its input ends it.
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 def one_socket(port: int, address: str) -> Iterator[None]:

@@ -29,7 +29,7 @@ def make(libvirtd: Libvirtd, *names: str) -> None:
 def follow(vbmcd: Vbmcd, libvirtd: Libvirtd) -> None:
     """Have the daemon follow the domains there; it does so for each instance's libvirt."""
     vbmcd.apply({"name": "any", "address": "127.0.0.1", "libvirt_uri": libvirtd.uri, "domain": "any"})
-    eventually(lambda: watcher(vbmcd)["connected"], 10, "the watcher is connected")
+    eventually(lambda: watcher(vbmcd)["connected"], what="the watcher is connected")
 
 
 def watcher(vbmcd: Vbmcd) -> dict[str, object]:
@@ -47,5 +47,5 @@ def state(libvirtd: Libvirtd, name: str) -> str:
 
 def becomes(libvirtd: Libvirtd, wanted: str, *names: str) -> None:
     eventually(
-        lambda: all(state(libvirtd, name) == wanted for name in names), 15, f"{', '.join(names)} become {wanted}"
+        lambda: all(state(libvirtd, name) == wanted for name in names), what=f"{', '.join(names)} become {wanted}"
     )

@@ -95,9 +95,9 @@ class Hosts:
         self._podman("start", self._prefix + name)
         self._podman("exec", self._prefix + name, "sh", "-c", "systemctl is-system-running --wait || true")
         answers = "systemctl --quiet is-active ssh && echo yes || true"
-        eventually(lambda: self.ssh(name, "sh", "-c", answers), 30, f"{name} has sshd")
+        eventually(lambda: self.ssh(name, "sh", "-c", answers), what=f"{name} has sshd")
         # A host that was started again has another MAC address, which neighbours have to learn.
-        eventually(lambda: _answers(self.address(name)), 30, f"{name} is reached")
+        eventually(lambda: _answers(self.address(name)), what=f"{name} is reached")
 
     @property
     def _network(self) -> str:

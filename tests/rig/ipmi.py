@@ -8,6 +8,7 @@ The suite 17 is -C 17 for ipmitool and -I 17 for FreeIPMI; pyghmi takes the best
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-TIMEOUT = 30
+TIMEOUT = 120
+BUSY = re.compile("(node|BMC) busy", re.IGNORECASE)
+"""What clients say of completion code C0h."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a client said, on both of its outputs, and how long it took."""
+    """What a client said, on both of its outputs."""
 
     code: int
     output: str
-    seconds: float
 
 
-def ipmitool(target: Target, *arguments: str, suite: int = 17, level: str = "ADMINISTRATOR") -> Outcome:
-    """Run ipmitool; `level` is what it asks for at login (-L)."""
+def ipmitool(
+    target: Target, *arguments: str, suite: int = 17, level: str = "ADMINISTRATOR", patient: bool = True
+) -> Outcome:
+    """Run ipmitool; `level` is what it asks for at login (-L), and `patient` that a busy BMC is asked again."""
     who = ["-H", target.host, "-p", str(target.port), "-U", target.user, "-P", target.password]
-    return _run("ipmitool", "-I", "lanplus", "-C", str(suite), "-L", level, *who, *arguments)
+    run = _run if patient else _run_once
+    return run("ipmitool", "-I", "lanplus", "-C", str(suite), "-L", level, *who, *arguments)
 
 
 def freeipmi(tool: str, target: Target, *arguments: str, suite: int = 17) -> Outcome:
@@ -84,9 +89,19 @@ def said(done: Outcome) -> str:
 
 
 def _run(*command: str) -> Outcome:
-    began = time.monotonic()
+    """Run it, and again where the BMC is busy, as people do: a machine that stalls makes it so for a moment."""
+    done = _run_once(*command)
+    for _turn in range(60):
+        if not BUSY.search(done.output):
+            break
+        time.sleep(0.5)
+        done = _run_once(*command)
+    return done
+
+
+def _run_once(*command: str) -> Outcome:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=TIMEOUT, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
-    return Outcome(done.returncode, done.stdout.strip(), time.monotonic() - began)
+    return Outcome(done.returncode, done.stdout.strip())

@@ -9,6 +9,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -63,9 +64,9 @@ class Client:
         context = unverified() if tls is True else tls
         self.connection: http.client.HTTPConnection
         if context:
-            self.connection = http.client.HTTPSConnection(host, port, timeout=10, context=context)
+            self.connection = http.client.HTTPSConnection(host, port, timeout=60, context=context)
         else:
-            self.connection = http.client.HTTPConnection(host, port, timeout=10)
+            self.connection = http.client.HTTPConnection(host, port, timeout=60)
         self.headers: dict[str, str] = {}
         if user:
             self.headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -81,6 +82,16 @@ class Client:
     def ask(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, data: bytes = b""
     ) -> Answer:
+        """The answer; it is asked again for as long as the BMC says that it is busy for a moment."""
+        answer = self._ask(method, path, body, headers, data)
+        for _turn in range(60):
+            if answer.status != 503 or not answer.headers.get("retry-after"):
+                break
+            time.sleep(0.5)
+            answer = self._ask(method, path, body, headers, data)
+        return answer
+
+    def _ask(self, method: str, path: str, body: object, headers: dict[str, str] | None, data: bytes) -> Answer:
         sent = {**self.headers, **(headers or {})}
         content = data or None
         if body is not None:

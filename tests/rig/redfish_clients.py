@@ -26,7 +26,7 @@ def run(program: str, *arguments: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
         cwd=folder,
         env={key: value for key, value in os.environ.items() if key not in hidden},
     )
@@ -36,7 +36,7 @@ def run(program: str, *arguments: str, folder: Path) -> str:
 
 def community(module: str, port: int, username: str, password: str, **options: Any) -> dict[str, Any]:
     """What a module of community.general returns. It has to succeed."""
-    login = {"baseuri": f"127.0.0.1:{port}", "username": username, "password": password, "timeout": 20}
+    login = {"baseuri": f"127.0.0.1:{port}", "username": username, "password": password, "timeout": 60}
     done = subprocess.run(
         community_command(module),
         input=json.dumps({"ANSIBLE_MODULE_ARGS": {**login, **options}}),

@@ -81,7 +81,7 @@ class Sandbox:
             return
         assert self._owner.stdin is not None and self._owner.stdout is not None
         self._owner.stdin.close()
-        self._owner.wait(timeout=30)
+        self._owner.wait(timeout=120)
         self._owner.stdout.close()
         self._owner = None
         self._folder.cleanup()
