@@ -260,6 +260,22 @@ async def test_what_is_known_already_is_not_sent(board: RedfishBoard) -> None:
     assert (again.status, again.data) == (304, b"")
 
 
+async def test_etags_are_compared_weakly(board: RedfishBoard) -> None:
+    """RFC 9110, 8.8.3.2: what stands between a client and the BMC may have made a strong one of it."""
+    etag = (await board.get(SYSTEM)).headers["etag"]
+    assert (await board.get(SYSTEM, If_None_Match=etag.removeprefix("W/"))).status == 304
+    assert (await board.get(SYSTEM, If_None_Match="*")).status == 304
+    headers = {"If-Match": f'"another", {etag.removeprefix("W/")}'}
+    assert (await board.web("PATCH", SYSTEM, {"AssetTag": "one"}, headers)).status == 200
+
+
+async def test_a_part_of_a_resource_has_the_etag_of_the_whole(board: RedfishBoard) -> None:
+    whole, part = await board.get(SYSTEM), await board.get(f"{SYSTEM}?$select=AssetTag")
+    assert part.headers["etag"] == part.json["@odata.etag"] == whole.headers["etag"]
+    changed = await board.web("PATCH", SYSTEM, {"AssetTag": "one"}, {"If-Match": part.headers["etag"]})
+    assert changed.status == 200
+
+
 async def test_the_clock_alone_changes_no_etag(board: RedfishBoard) -> None:
     first = await board.get(f"{ROOT}/Managers/1")
     await board.ask(0x0A, 0x49, "00 00 00 20")

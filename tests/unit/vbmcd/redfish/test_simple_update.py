@@ -59,6 +59,11 @@ async def test_what_can_not_be_fetched_or_is_no_image_shows_in_the_task(board: R
     [
         ({}, "ActionParameterMissing"),
         ({"ImageURI": 7}, "ActionParameterValueTypeError"),
+        ({"ImageURI": None}, "ActionParameterMissing"),
+        ({"ImageURI": []}, "ActionParameterValueTypeError"),
+        ({"ImageURI": "http://h/x", "Username": False}, "ActionParameterValueTypeError"),
+        ({"ImageURI": "http://h/x", "Targets": "/redfish/v1/Managers/1"}, "ActionParameterValueTypeError"),
+        ({"ImageURI": "http://h/x", "Targets": [7]}, "ActionParameterValueTypeError"),
         ({"ImageURI": "x"}, "ActionParameterValueFormatError"),
         ({"ImageURI": "http://h/x", "TransferProtocol": "TFTP"}, "ActionParameterValueNotInList"),
         ({"ImageURI": "http://h/x", "Force": True}, "ActionParameterUnknown"),

@@ -152,6 +152,15 @@ async def test_an_override_is_set_as_a_whole_or_not(board: RedfishBoard, wrong: 
     assert (boot["BootSourceOverrideTarget"], boot["BootSourceOverrideEnabled"]) == ("Pxe", "Once")
 
 
+async def test_an_override_that_the_firmware_can_not_do_is_none(board: RedfishBoard) -> None:
+    board.machine.parts = replace(board.machine.parts, efi=True)
+    wanted = {"BootSourceOverrideTarget": "Pxe", "BootSourceOverrideMode": "Legacy"}
+    answer = await board.web("PATCH", SYSTEM, {"Boot": wanted})
+    assert (answer.status, answer.messages) == (400, ["PropertyValueNotInList"])
+    boot = (await board.get(SYSTEM)).json["Boot"]
+    assert boot["BootSourceOverrideEnabled"] == "Disabled"
+
+
 async def test_a_boot_order_is_the_machines_own_and_can_be_changed(board: RedfishBoard) -> None:
     assert (await board.get(SYSTEM)).json["Boot"]["BootOrder"] == ["Boot0001", "Boot0000"]
     wanted = {"BootOrder": ["Boot0000", "Boot0001"], "BootSourceOverrideTarget": "Pxe"}

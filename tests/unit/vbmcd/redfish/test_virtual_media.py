@@ -144,6 +144,7 @@ async def test_what_was_inserted_is_known_after_a_restart(board: RedfishBoard, s
         ("http://h/x", {"Inserted": False}, "ActionParameterNotSupported"),
         ("http://h/x", {"Inserted": "yes"}, "ActionParameterValueTypeError"),
         ("http://h/x", {"UserName": 7}, "ActionParameterValueTypeError"),
+        ("http://h/x", {"Password": False}, "ActionParameterValueTypeError"),
         ("http://h/x", {"TransferMethod": "Stream"}, "ActionParameterValueNotInList"),
         ("http://h/x", {"TransferProtocolType": "NFS"}, "ActionParameterValueNotInList"),
         ("http://h/x", {"Boot": True}, "ActionParameterUnknown"),

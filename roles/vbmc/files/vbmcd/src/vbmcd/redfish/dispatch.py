@@ -110,7 +110,9 @@ class Service:
         response = await row.handler(request, bmc)
         if request.method in ("GET", "HEAD") and isinstance(response.body, dict) and response.status == 200:
             document = await query.applied(parameters, response.body, lambda path: self.read(request, bmc, path))
-            response = _tagged(request, replace(response, body=document, schema=_schema(document)))
+            # Of a part, what is left out counts as well: who changes the resource gives the ETag back.
+            whole = response.body if parameters.is_selection else document
+            response = _tagged(request, replace(response, body=document, schema=_schema(document)), whole)
         return response
 
     async def read(self, request: Request, bmc: Bmc, path: str) -> Optional[Dict[str, Any]]:
@@ -133,12 +135,10 @@ class Service:
     async def _check_match(self, request: Request, bmc: Bmc) -> None:
         """If-Match (RFC 9110, 13.1.1): only a resource that is as the client has seen it is changed."""
         wanted = request.headers.get("if-match")
-        if wanted is None or wanted.strip() == "*":
+        if wanted is None:
             return
         document = await self.read(request, bmc, request.path)
-        if document is None:
-            return
-        if etag_of(document) not in [one.strip() for one in wanted.split(",")]:
+        if document is not None and not _names(wanted, etag_of(document)):
             raise failure(412, "PreconditionFailed")
 
 
@@ -199,15 +199,25 @@ def _etag(text: str) -> str:
     return f'W/"{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"'
 
 
-def _tagged(request: Request, response: Response) -> Response:
-    """The answer with its ETag, or 304 for who has it already (RFC 9110, 13.1.2)."""
+def _names(header: str, etag: str) -> bool:
+    """Whether If-Match or If-None-Match has the ETag among its own, compared weakly (RFC 9110, 8.8.3.2)."""
+    given = [one.strip() for one in header.split(",")]
+    return "*" in given or _opaque(etag) in map(_opaque, given)
+
+
+def _opaque(etag: str) -> str:
+    return etag[2:] if etag.startswith("W/") else etag
+
+
+def _tagged(request: Request, response: Response, whole: Dict[str, Any]) -> Response:
+    """The answer with the ETag of the `whole`, or 304 for who has it already (RFC 9110, 13.1.2)."""
     document = response.body
     assert isinstance(document, dict)
     text = json.dumps(document, separators=(",", ":"))
-    etag = _etag(text) if VOLATILE.isdisjoint(document) else etag_of(document)
+    etag = _etag(text) if whole is document and VOLATILE.isdisjoint(document) else etag_of(whole)
     headers = {**response.headers, "ETag": etag}
     known = request.headers.get("if-none-match")
-    if known is not None and etag in [one.strip() for one in known.split(",")]:
+    if known is not None and _names(known, etag):
         return Response(status=304, headers=headers, schema=response.schema)
     if "@odata.id" in document and "@odata.etag" not in document:
         # Spliced in: to encode it all again would cost as much as the first time.

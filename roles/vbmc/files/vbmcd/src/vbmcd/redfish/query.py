@@ -43,6 +43,11 @@ class Query:
     def is_for_collection(self) -> bool:
         return self.only or self.filter is not None or self.skip > 0 or self.top is not None
 
+    @property
+    def is_selection(self) -> bool:
+        """Whether the answer is a part of one resource, and of no other."""
+        return bool(self.select) and not self.expand and not self.is_for_collection
+
 
 NONE = Query()
 

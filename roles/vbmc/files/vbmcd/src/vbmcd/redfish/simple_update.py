@@ -50,11 +50,14 @@ def _source(body: Dict[str, Any]) -> Source:
     for name in body:
         if name not in PARAMETERS:
             raise failure(400, "ActionParameterUnknown", SIMPLE_UPDATE, name)
-    if "ImageURI" not in body:
+    if body.get("ImageURI") is None:
         raise failure(400, "ActionParameterMissing", SIMPLE_UPDATE, "ImageURI")
     for name in ("ImageURI", "TransferProtocol", "Username", "Password"):
-        if not isinstance(body.get(name) or "", str):
+        if not isinstance(body.get(name), (str, type(None))):
             raise failure(400, "ActionParameterValueTypeError", "given", name, SIMPLE_UPDATE)
+    targets = body.get("Targets")
+    if targets is not None and not (isinstance(targets, list) and all(isinstance(one, str) for one in targets)):
+        raise failure(400, "ActionParameterValueTypeError", "given", "Targets", SIMPLE_UPDATE)
     protocol = body.get("TransferProtocol") or ""
     if protocol not in ("", *SIMPLE_SCHEMES):
         raise failure(400, "ActionParameterValueNotInList", protocol, "TransferProtocol", SIMPLE_UPDATE)

@@ -104,7 +104,7 @@ def _wanted(body: Dict[str, Any]) -> Source:
     if not body.get("Image"):
         raise failure(400, "ActionParameterMissing", INSERT, "Image")
     for name in _TEXTS:
-        if not isinstance(body.get(name) or "", str):
+        if not isinstance(body.get(name), (str, type(None))):
             raise failure(400, "ActionParameterValueTypeError", "given", name, INSERT)
     for name in ("Inserted", "WriteProtected"):
         if body.get(name) is None or body[name] is True:
