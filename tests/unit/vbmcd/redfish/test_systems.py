@@ -12,7 +12,7 @@ import pytest
 from rig.board import until
 from rig.redfish import RESET, SYSTEM
 from rig.redfish_board import RedfishBoard
-from vbmcd.commands import graceful_restart
+from vbmcd.commands import graceful_restart, power
 from vbmcd.machine.base import Busy, Unsupported, WrongState
 
 CHASSIS_STATUS = (0x00, 0x01)
@@ -99,6 +99,57 @@ async def test_a_guest_that_does_not_shut_down_stays_on(board: RedfishBoard, mon
     board.machine.on = True
     await until(lambda: not board.bmc.part(graceful_restart.GracefulRestart)._acting)
     assert commanded(board) == ["soft"]
+    assert not board.records[power.RESTART]
+
+
+async def successor(board: RedfishBoard) -> RedfishBoard:
+    """The BMC as another worker has it, after the one before was killed."""
+    after = RedfishBoard(kept=board.records)
+    board.bmc.stop()
+    after.machine = after.bmc.machine = board.machine
+    return after
+
+
+async def test_a_graceful_restart_outlives_its_worker(board: RedfishBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graceful_restart, "LOOK_SECONDS", 0.01)
+    await restart(board)
+    board.machine.on = True
+    after = await successor(board)
+    looks = len(board.machine.calls)
+    await until(lambda: len(board.machine.calls) > looks + 2)
+    board.machine.on = False
+    await until(lambda: board.machine.on)
+    assert commanded(board) == ["soft", "on"]
+    await until(lambda: not after.bmc.part(graceful_restart.GracefulRestart)._acting)
+    assert not after.records[power.RESTART], "it is done"
+
+
+@pytest.mark.parametrize("end", ["ForceOff", "a reset of the BMC", "too late"])
+async def test_a_graceful_restart_that_has_ended_does_not_come_again(
+    board: RedfishBoard, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(graceful_restart, "LOOK_SECONDS", 0.01)
+    await restart(board)
+    board.machine.on = True
+    acting = board.bmc.part(graceful_restart.GracefulRestart)._acting
+    if end == "ForceOff":
+        await board.web("POST", RESET, {"ResetType": end})
+    elif end == "too late":
+        board.records[power.RESTART] = b"1"
+    else:
+        board.bmc.go_away(0.0, 60.0)
+        await until(lambda: not acting)
+    board.machine.on = False
+    after = await successor(board)
+    assert after.bmc.has(graceful_restart.GracefulRestart) is None
+    assert "on" not in commanded(board)
+
+
+async def test_a_graceful_restart_is_done_though_nothing_can_be_stored(board: RedfishBoard) -> None:
+    board.full = True
+    board.machine.on = True
+    assert (await board.web("POST", RESET, {"ResetType": "GracefulRestart"})).status == 200
+    await until(lambda: board.machine.on)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ RECORDS = (
     "boot",
     "policy",
     "power",
+    "restart",
     "users",
     "sel",
     "fru",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from vbmcd.background import Background
 from vbmcd.commands import power
@@ -26,7 +27,8 @@ LOOK_SECONDS = 1.0
 
 
 class GracefulRestart:
-    """One BMC's, while it waits. Ends with the BMC, and with the next power command: who gave it knows better."""
+    """One BMC's, while it waits. Ends with a reset of the BMC, and with the next power command: who gave it knows
+    better. A worker that ends leaves it to the next one."""
 
     def __init__(self, bmc: Bmc) -> None:
         self._bmc = bmc
@@ -36,19 +38,30 @@ class GracefulRestart:
     async def begin(self) -> None:
         """Return once the guest was asked. Raises MachineError or CommandError."""
         await power.by_command(self._bmc, Action.SOFT)
-        self._acting.start(self._switch_on(self._bmc.part(power.LastRestart).commands))
+        until = int(time.time() + GRACE_SECONDS)
+        await power.keep_restart(self._bmc, b"%d" % until)
+        self.go_on(GRACE_SECONDS)
+
+    def go_on(self, seconds: float) -> None:
+        """Switch it on should it be off within `seconds`."""
+        self._acting.start(self._switch_on(self._bmc.part(power.LastRestart).commands, seconds))
 
     def stop(self) -> None:
         """The BMC ends (Bmc.stop)."""
         self._stopped = True
 
-    async def _switch_on(self, commands: int) -> None:
+    async def _switch_on(self, commands: int, seconds: float) -> None:
         loop, reason = asyncio.get_running_loop(), "the guest did not shut down"
-        deadline = loop.time() + GRACE_SECONDS
+        deadline = loop.time() + seconds
         while loop.time() < deadline:
             try:
                 on = await self._bmc.machine.is_on()
-                if self._stopped or self._bmc.part(power.LastRestart).commands != commands:
+                if self._stopped:
+                    # With its worker: the next one goes on. By a reset of the BMC: nobody does.
+                    if self._bmc.starting:
+                        await power.keep_restart(self._bmc, b"")
+                    return
+                if self._bmc.part(power.LastRestart).commands != commands:
                     return
                 if not on:
                     commands += 1  # the one that follows
@@ -59,3 +72,12 @@ class GracefulRestart:
             await asyncio.sleep(LOOK_SECONDS)
         fields = {"instance": self._bmc.instance.name, "reason": reason}
         log.warning("a graceful restart was not finished", extra={"fields": fields})
+        await power.keep_restart(self._bmc, b"")
+
+
+def go_on(bmc: Bmc) -> None:
+    """Finish what another worker has begun, if it is not too late."""
+    kept = bmc.kept.get(power.RESTART, b"")
+    left = int(kept) - time.time() if kept.isdigit() else 0.0
+    if left > 0:
+        bmc.part(GracefulRestart).go_on(min(left, GRACE_SECONDS))

@@ -18,6 +18,9 @@ from vbmcd.machine.base import Action, Busy, MachineError
 
 log = logging.getLogger(__name__)
 
+RESTART = "restart"
+"""The record of a graceful restart that is under way: until when, in seconds since 1970. Empty: none is."""
+
 STARTS = (Action.ON, Action.CYCLE, Action.RESET)
 
 
@@ -44,6 +47,7 @@ class LastRestart:
 
 async def by_command(bmc: Bmc, action: Action) -> None:
     """What a client asked for. Raises MachineError or CommandError."""
+    await keep_restart(bmc, b"")
     bmc.part(LastRestart).commands += 1
     bmc.boot.wait_again()
     await _act(bmc, action)
@@ -94,6 +98,17 @@ async def _act(bmc: Bmc, action: Action) -> None:
         bmc.boot.use_up()
         await keep_boot(bmc)
     bmc.journal.controlled(action, override if used else None)
+
+
+async def keep_restart(bmc: Bmc, until: bytes) -> None:
+    """Store the record of a graceful restart. It is for another worker alone, so a full disk does not make it fail."""
+    if bmc.kept.get(RESTART, b"") == until:
+        return
+    try:
+        await bmc.remember(RESTART, until)
+    except Busy as error:
+        fields = {"instance": bmc.instance.name, "reason": str(error)}
+        log.error("a graceful restart could not be stored, or that it has ended", extra={"fields": fields})
 
 
 async def keep_boot(bmc: Bmc) -> None:

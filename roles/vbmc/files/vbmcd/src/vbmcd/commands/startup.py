@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Dict
 
-from vbmcd.commands import inventory, journal, power_history, power_policy
+from vbmcd.commands import graceful_restart, inventory, journal, power_history, power_policy
 from vbmcd.commands.bmc import Bmc
 from vbmcd.commands.boot import BootOptions
 from vbmcd.commands.users import note_failed_login
@@ -24,4 +24,5 @@ def start(bmc: Bmc, kept: Dict[str, bytes]) -> None:
     bmc.history.restore(bmc.kept.pop(power_history.RECORD, b""))
     power_policy.follow(bmc)
     bmc.machine.observe(bmc.history)
+    graceful_restart.go_on(bmc)
     bmc.engine.on_failed_login = partial(note_failed_login, bmc)
