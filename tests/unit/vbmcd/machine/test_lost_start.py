@@ -10,7 +10,10 @@ from types import SimpleNamespace
 import libvirt
 import pytest
 
-from vbmcd.machine import libvirt_actions
+from vbmcd.dependency import hypervisor as dependencies
+from vbmcd.dependency.decide import Action
+from vbmcd.dependency.hypervisor import perform
+from vbmcd.dependency.model import Dependency, Level
 from vbmcd.machine.libvirt_actions import Plan, execute
 
 RUNNING = [libvirt.VIR_DOMAIN_RUNNING, 1]
@@ -35,6 +38,9 @@ class Hypervisor:
         self.states, self.fails = states, fails
         self.starts = 0
 
+    def lookupByUUIDString(self, _uuid: str) -> Hypervisor:  # noqa: N802
+        return self
+
     def lookupByName(self, _name: str) -> Hypervisor:  # noqa: N802
         return self
 
@@ -49,6 +55,8 @@ class Hypervisor:
 
     def destroy(self) -> None:
         """As it should."""
+
+    suspend = resume = destroy
 
     def create(self) -> None:
         self.starts += 1
@@ -95,10 +103,25 @@ def test_a_loss_is_seen_by_who_gets_to_look_again_only_late(monkeypatch: pytest.
             return super().state()
 
     clock = [0.0]
-    monkeypatch.setattr(libvirt_actions, "time", SimpleNamespace(monotonic=lambda: clock[-1], sleep=lambda _: None))
+    monkeypatch.setattr(dependencies, "time", SimpleNamespace(monotonic=lambda: clock[-1], sleep=lambda _: None))
     hypervisor = Slow([RUNNING, CRASHED])
     execute(hypervisor, "node", CYCLE)
     assert hypervisor.starts == 2
+
+
+def test_a_start_that_fails_for_another_reason_is_told() -> None:
+    with pytest.raises(NoLongerRunning):
+        execute(Hypervisor([DESTROYED], fails=1), "node", CYCLE)
+
+
+@pytest.mark.parametrize(("settle", "starts"), [(True, 2), (False, 1)])
+def test_what_a_domain_depends_on_is_started_again_as_well(settle: bool, starts: int) -> None:
+    """As the watcher does after `virsh destroy` and `virsh start` of the master, and a BMC's power cycle."""
+    hypervisor = Hypervisor([DESTROYED, RUNNING, CRASHED])
+    dependency = Dependency("store", "00112233-4455-6677-8899-aabbccddeeff")
+    action = Action(dependency.key, "store", "start", Level.OFF, Level.RUNNING, "rollback", dependency)
+    assert perform(hypervisor, action, settle=settle)
+    assert hypervisor.starts == starts
 
 
 def test_a_start_without_a_stop_before_is_not_waited_for() -> None:

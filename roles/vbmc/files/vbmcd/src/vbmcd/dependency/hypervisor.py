@@ -8,11 +8,12 @@ Called by the modules, by the worker's power actions and by the watcher, each wi
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
-from .carry import ActionFailed, Report, carry_out
+from .carry import STARTS, ActionFailed, Report, carry_out
 from .decide import Action, Transition, decide
 from .document import NAMESPACE, PREFIX, bare, element, parse, read_target
 from .model import Dependency, DependencyError, Graph, Level
@@ -149,10 +150,49 @@ def level(domain: Optional[Any]) -> Level:
         raise
 
 
-def perform(connection: Any, action: Action, looked_at: Optional[Any] = None) -> bool:
+_SETTLED, _PAUSE = 0.15, 0.02
+"""Seconds in which a start can be lost, and between two looks. Shorter than the daemon keeps who asks meanwhile waiting
+(libvirt_machine.PROMPT), so that it reads what was done."""
+_LOST = (3, 6)
+"""virDomainShutoffReason: crashed, failed."""
+
+
+def start_after_stop(domain: Any, start: Callable[[], Any]) -> None:
+    """Start a domain that was stopped just before; once more where libvirt (9.0) kills what it has started.
+
+    It learns of the end of the process before when that has a successor already, and takes it for the successor's. On a
+    busy host one start in fifty was lost so.
+    """
+    failed = None
+    try:
+        start()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
+            raise
+        failed = error
+    if _is_lost(domain):
+        start()
+    elif failed is not None and level(domain) is Level.OFF:
+        raise failed
+
+
+def _is_lost(domain: Any) -> bool:
+    deadline = time.monotonic() + _SETTLED
+    while True:
+        over = time.monotonic() > deadline  # before the look: on a busy host the next one may come late
+        state, why = domain.state()[:2]
+        if state == _SHUTOFF:
+            return why in _LOST
+        if over:
+            return False
+        time.sleep(_PAUSE)
+
+
+def perform(connection: Any, action: Action, looked_at: Optional[Any] = None, settle: bool = False) -> bool:
     """Do an action on a dependency if it is still to be done; whether it was. Raises ActionFailed.
 
-    `looked_at` is its domain, if the caller has only just found it in the state that was decided on.
+    `looked_at` is its domain, if the caller has only just found it in the state that was decided on. `settle`: what is
+    to be started was stopped just before.
     What is in another state than that has somebody else acting on it, and is left to them.
     """
     dependency = action.dependency
@@ -166,7 +206,10 @@ def perform(connection: Any, action: Action, looked_at: Optional[Any] = None) ->
                 return False
     call = _call(connection, domain, action, dependency)
     try:
-        call()
+        if settle and domain is not None and action.verb in STARTS:
+            start_after_stop(domain, call)
+        else:
+            call()
     except libvirt.libvirtError as error:
         with failing(connection):
             if level(find(connection, dependency)) is action.wanted:
@@ -277,11 +320,15 @@ class Group:
         report: Report,
         own: Callable[[Action], bool],
         undo_own: Callable[[], None],
+        settle: bool = False,
     ) -> None:
-        """Carry a transition of the master out; `own` does the master's part of it, and `undo_own` stops it again."""
+        """Carry a transition of the master out; `own` does the master's part of it, and `undo_own` stops it again.
+
+        `settle`: the group was stopped just before.
+        """
 
         def act(action: Action) -> bool:
-            return own(action) if action.dependency is None else perform(self.connection, action)
+            return own(action) if action.dependency is None else perform(self.connection, action, settle=settle)
 
         def take_back(action: Action) -> None:
             if action.dependency is None:

@@ -9,13 +9,14 @@ well (people with virsh, a second BMC), so an action that finds its target state
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 import libvirt
 
+from vbmcd.dependency.hypervisor import start_after_stop
 from vbmcd.machine import libvirt_group, libvirt_once, libvirt_secure_boot
 from vbmcd.machine.base import Action, BootOverride, Unsupported, WrongState
 from vbmcd.machine.libvirt_boot import boot_signature, efi_needed, offers_efi, with_boot, with_order
@@ -24,11 +25,6 @@ from vbmcd.machine.libvirt_hardware import is_paused
 _INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 _COMPLETE = _INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """The definition with its secrets: one made from anything less would lose them."""
-
-_SETTLED, _PAUSE = 0.15, 0.02
-"""Seconds in which a start can be lost, and between two looks. Shorter than who asks meanwhile is kept waiting
-(libvirt_machine.PROMPT), so that it reads what was done."""
-_LOST = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_FAILED)
 
 _STANDING = (Action.PAUSE, Action.RESUME)
 
@@ -133,7 +129,8 @@ def execute(connection: Any, name: str, steps: Plan) -> None:
     if steps.stop:
         libvirt_group.stop(connection, domain, lambda: _unless(domain, False, domain.destroy))
     if steps.start or steps.complete:
-        libvirt_group.start(connection, domain, lambda: _start_one(connection, domain, steps), done=steps.complete)
+        own, done, settle = partial(_start_one, connection, domain, steps), steps.complete, steps.settle
+        libvirt_group.start(connection, domain, own, done=done, settle=settle)
     if steps.signal is Action.SOFT:
         _unless(domain, False, lambda: _press_power_button(domain))
     elif steps.signal is Action.RESET:
@@ -147,30 +144,11 @@ def execute(connection: Any, name: str, steps: Plan) -> None:
 
 
 def _start_one(connection: Any, domain: Any, steps: Plan) -> None:
-    try:
-        _start_now(connection, domain, steps)
-    except libvirt.libvirtError as error:
-        if not steps.settle or error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
-            raise
-    if steps.settle and _was_taken_for_another(domain):
-        _start_now(connection, domain, steps)
-
-
-def _was_taken_for_another(domain: Any) -> bool:
-    """Whether libvirt (9.0) has killed the process that it had started.
-
-    It learns of the end of the one before when that has a successor already, and takes it for the successor's. On a
-    busy host one start in fifty was lost so.
-    """
-    deadline = time.monotonic() + _SETTLED
-    while True:
-        over = time.monotonic() > deadline  # before the look: on a busy host the next one may come late
-        state, why = domain.state()
-        if state == libvirt.VIR_DOMAIN_SHUTOFF:
-            return why in _LOST
-        if over:
-            return False
-        time.sleep(_PAUSE)
+    start = partial(_start_now, connection, domain, steps)
+    if steps.settle:
+        start_after_stop(domain, start)
+    else:
+        start()
 
 
 def _start_now(connection: Any, domain: Any, steps: Plan) -> None:

@@ -20,12 +20,13 @@ from vbmcd.dependency.model import DependencyError
 from vbmcd.machine.base import GroupFailed, WrongState
 
 
-def start(connection: Any, domain: Any, own: Callable[[], None], done: bool = False) -> None:
+def start(connection: Any, domain: Any, own: Callable[[], None], done: bool = False, settle: bool = False) -> None:
     """Start all of them in order, `own` being the domain's own start. Raises GroupFailed, all as before or as declared.
 
-    `done`: the domain runs, and only what is missing of the others is to be started.
+    `done`: the domain runs, and only what is missing of the others is to be started. `settle`: they were stopped just
+    before.
     """
-    _carry_out(connection, domain, decide.start(domain.UUIDString(), done=done), own, "start")
+    _carry_out(connection, domain, decide.start(domain.UUIDString(), done=done), own, "start", settle)
 
 
 def stop(connection: Any, domain: Any, own: Callable[[], None]) -> None:
@@ -42,7 +43,14 @@ def is_complete(connection: Any, domain: Any) -> bool:
     return group is None or group.complete()
 
 
-def _carry_out(connection: Any, domain: Any, transition: decide.Transition, own: Callable[[], None], word: str) -> None:
+def _carry_out(
+    connection: Any,
+    domain: Any,
+    transition: decide.Transition,
+    own: Callable[[], None],
+    word: str,
+    settle: bool = False,
+) -> None:
     try:
         if not dependencies_of(domain):
             own()
@@ -69,7 +77,7 @@ def _carry_out(connection: Any, domain: Any, transition: decide.Transition, own:
 
     report = Report()
     try:
-        group.run(transition, report, act, take_back)
+        group.run(transition, report, act, take_back, settle)
     except libvirt.libvirtError as error:
         if report.current is None:
             raise

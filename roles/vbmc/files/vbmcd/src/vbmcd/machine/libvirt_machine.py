@@ -40,7 +40,7 @@ PROMPT = 0.25
 sends again after 0.4 s, and takes no answer to what it sent before."""
 
 JUST = 2.0
-"""Seconds after a stop in which a start may be lost (libvirt_actions)."""
+"""Seconds after a stop in which a start may be lost (dependency.hypervisor)."""
 
 HARDWARE_SECONDS = 5.0
 """How long it is believed what a domain is made of: not every change of that is an event of its life."""

@@ -235,11 +235,12 @@ class Follower:
             survey = await self._link.call("", _survey_only, transition.domain, self._graph)
             done = []
             for stage in decide(survey.graph, survey.states, transition):
-                await self._act_all(transition, stage, done)
+                await self._act_all(transition, stage, done, settle=True)
             _tell(survey, transition, done)
 
-    async def _act_all(self, transition: Transition, stage: Stage, done: List[str]) -> None:
-        results = await asyncio.gather(*(self._act(transition, one, done) for one in stage), return_exceptions=True)
+    async def _act_all(self, transition: Transition, stage: Stage, done: List[str], settle: bool = False) -> None:
+        acts = (self._act(transition, one, done, settle) for one in stage)
+        results = await asyncio.gather(*acts, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -255,9 +256,9 @@ class Follower:
             self._memory[key] = after
             await self._remember(key, after)
 
-    async def _act(self, transition: Transition, action: Action, done: List[str]) -> None:
+    async def _act(self, transition: Transition, action: Action, done: List[str], settle: bool) -> None:
         try:
-            if await self._link.act(action.name, hypervisor.perform, action):
+            if await self._link.act(action.name, hypervisor.perform, action, None, settle):
                 done.append(f"{action.verb}:{action.name}")
         except (ActionFailed, WrongState, Unsupported) as error:
             _complain_of(transition.domain, action, error)
