@@ -25,7 +25,7 @@ from rig.redfish_board import RedfishBoard
 from vbmcd.config import Redfish
 from vbmcd.firmware.options import FirmwareOptions
 from vbmcd.redfish import certificate
-from vbmcd.worker import web
+from vbmcd.worker import web, web_connection
 
 LOGIN = "Authorization: Basic YWRtaW46c2VjcmV0\r\n"
 GET = f"GET {SYSTEM} HTTP/1.1\r\nHost: bmc\r\n{LOGIN}\r\n".encode()
@@ -184,8 +184,8 @@ async def test_who_asks_and_asks_and_hears_no_answer_is_cut_off(site: Site) -> N
 
 async def test_some_requests_may_be_sent_ahead_of_the_answers(site: Site) -> None:
     reader, writer = await site.connect()
-    writer.write(GET * web.MAX_PIPELINED)
-    for _turn in range(web.MAX_PIPELINED):
+    writer.write(GET * web_connection.MAX_PIPELINED)
+    for _turn in range(web_connection.MAX_PIPELINED):
         assert (await answer(reader))[0] == 200
     writer.close()
 
@@ -198,7 +198,7 @@ async def test_who_sends_a_head_slowly_is_cut_off(plain: Site, impatient: Callab
 
 
 async def test_who_sends_a_body_slowly_is_told_so(plain: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(web_connection, "STALL_SECONDS", 0.05)
     head = (
         f"PATCH {SYSTEM} HTTP/1.1\r\nHost: bmc\r\n{LOGIN}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     )
@@ -207,7 +207,7 @@ async def test_who_sends_a_body_slowly_is_told_so(plain: Site, monkeypatch: pyte
 
 
 async def test_who_trickles_a_body_is_told_so(plain: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(web_connection, "BODY_SECONDS", 0.1)
     head = (
         f"PATCH {SYSTEM} HTTP/1.1\r\nHost: bmc\r\n{LOGIN}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     )
