@@ -157,6 +157,11 @@ async def test_a_method_that_a_resource_has_not_is_405_with_those_that_it_has(bo
     assert (await board.web("OPTIONS", SYSTEM)).headers["allow"] == "GET, HEAD, PATCH"
 
 
+async def test_a_method_that_another_dialect_has_is_not_among_those_that_can_be_used(board: RedfishBoard) -> None:
+    answer = await board.web("POST", f"{ROOT}/UpdateService", data=b"x")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, PATCH")
+
+
 async def test_head_is_get_without_the_body(board: RedfishBoard) -> None:
     got, head = await board.get(SYSTEM), await board.web("HEAD", SYSTEM)
     assert (head.status, head.data) == (200, b"")

@@ -240,7 +240,11 @@ def _finished(request: Request, response: Response, found: Optional[Found]) -> R
     if request.method in ("GET", "HEAD") and response.schema:
         headers.setdefault("Link", f"<{SCHEMAS}/{response.schema}.json>; rel=describedby")
     if found is not None and (request.method in ("GET", "HEAD", "OPTIONS") or response.status == 405):
-        headers.setdefault("Allow", found.resource.allow)
+        allowed = found.resource.allow
+        if response.status == 405:
+            # Where only another dialect has it, too.
+            allowed = ", ".join(one for one in allowed.split(", ") if one != request.method)
+        headers.setdefault("Allow", allowed)
     if request.method == "HEAD":
         headers["Content-Length"] = str(len(body or b""))
         body = None
