@@ -398,6 +398,19 @@ async def test_a_lost_connection_makes_the_survey_begin_again(link: LibvirtLink,
     assert observer.told[1][0] == "found"
 
 
+async def test_what_a_libvirtd_that_came_back_ends_without_a_word_is_seen(
+    link: LibvirtLink, machine: LibvirtMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt_link, "_DOUBTS", [0.1 * turn for turn in range(1, 300)])
+    monkeypatch.setattr(LibvirtLink, "_event", lambda *_what: None)
+    assert await machine.is_on() and link._live is not None
+    link._lost(link._live)
+    await until(lambda: link.connected)
+    assert await machine.is_on()
+    await link.call("one", lambda c: c.lookupByName("one").destroy() and None)
+    await eventually_async(lambda: _is(machine, False), what="it is looked at again")
+
+
 @pytest.mark.parametrize(("uri", "here"), [
     ("qemu:///system", True), ("qemu:///system?socket=/run/x", True), ("qemu+unix:///system", True),
     ("test:///default", True), ("qemu+ssh://root@host/system", False), ("qemu+tcp://192.0.2.1/system", False),

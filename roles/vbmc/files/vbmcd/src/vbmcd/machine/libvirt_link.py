@@ -61,6 +61,10 @@ _BACKOFF = (0.2, 1.0)
 _REFUSED_PAUSE = 15.0
 """The longest after a login that was refused: who gets it wrong too often may find the account locked. New
 credentials in an instance's configuration open another link, which does not wait for this."""
+_DOUBTS = (1.0, 5.0, 30.0)
+"""Seconds after a connection came back at which nothing that was read since is believed any more. libvirtd that was
+restarted calls a domain running until it has tried its QEMU, and sends no event when it finds that dead
+(qemuProcessReconnect)."""
 _PATIENCE = 30.0
 """An attempt that has taken this long gets another one beside it, up to _ATTEMPTS."""
 _ATTEMPTS = 3
@@ -251,6 +255,9 @@ class LibvirtLink:
         """Connect, wait until the connection is lost, and so on until close()."""
         while True:
             live = await self._connect()
+            if self._settled.is_set():  # it was away, and has come up
+                for seconds in _DOUBTS:
+                    self._loop.call_later(seconds, self._doubt, live)
             if not live.lost.is_set():
                 self._live = live
                 live.answers()
@@ -335,6 +342,17 @@ class LibvirtLink:
             self._live = None
             _log.warning("lost the connection to libvirt at %s", self.uri)
         # Once is enough: while nothing is connected nothing can be read, so nothing is cached either.
+        self._forget()
+
+    def _doubt(self, live: _Live) -> None:
+        if live is not self._live:
+            return
+        self._forget()
+        if self._follower is not None:
+            self._follower.connected()
+
+    def _forget(self) -> None:
+        """Have everything read again that is known of domains."""
         for domain, watchers in list(self._watchers.items()):
             for watcher in list(watchers):
                 watcher.changed()
