@@ -233,7 +233,7 @@ def test_the_watchdog_switches_a_real_machine_off(libvirtd: Libvirtd, vbmcd: Vbm
     libvirtd.virsh("start", "watched")
     try:
         target = Target(vbmcd.serve("watched", libvirt_uri=libvirtd.uri))
-        said(target, "raw", "0x06", "0x24", "0x04", "0x02", "0", "0", "10", "0")
+        said(target, "raw", "0x06", "0x24", "0x04", "0x02", "0", "0", "50", "0")
         said(target, "mc", "watchdog", "reset")
         assert "Started/Running" in said(target, "mc", "watchdog", "get")
         eventually(lambda: libvirtd.virsh("domstate", "watched") == "shut off")
@@ -266,7 +266,7 @@ def test_freeipmi_reads_the_chassis_configuration(target: Target) -> None:
 
 
 def test_boot_flags_expire_where_the_daemon_is_told_so() -> None:
-    with Vbmcd(command=(*DAEMON, "--boot-flag-timeout", "1")) as vbmcd:
+    with Vbmcd(command=(*DAEMON, "--boot-flag-timeout", "5")) as vbmcd:
         target = Target(vbmcd.serve("expiring", **NO_MACHINE))
         with Console(target.port) as console:
             console.login()

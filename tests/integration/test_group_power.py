@@ -93,7 +93,7 @@ def test_a_pause_over_redfish_is_the_whole_groups(libvirtd: Libvirtd, vbmcd: Vbm
         for kind, there, told in (("Pause", "paused", "Paused"), ("Resume", "running", "On")):
             client.reset(kind)
             becomes(libvirtd, there, *NAMES[:3])
-            assert client.get(SYSTEM).json["PowerState"] == told
+            eventually(lambda told=told: client.get(SYSTEM).json["PowerState"] == told, what=f"it reads {told}")
         client.reset("Pause")
         client.reset("ForceOff")
         becomes(libvirtd, "shut off", *NAMES[:3])

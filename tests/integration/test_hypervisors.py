@@ -85,7 +85,7 @@ class Lab:
             "ANSIBLE_HOME": str(self._folder / "ansible"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",
-            "ANSIBLE_TIMEOUT": "5",
+            "ANSIBLE_TIMEOUT": "20",
             "LC_ALL": "C.UTF-8",
         }
         begin = time.monotonic()

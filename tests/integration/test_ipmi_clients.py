@@ -328,7 +328,7 @@ def test_identify_is_on_for_as_long_as_told(node: Node) -> None:
         told = freeipmi("ipmi-chassis", node.target, "--get-chassis-status").output
         return told.rpartition(": ")[2]
 
-    assert ipmitool(node.target, "chassis", "identify", "1").code == 0
+    assert ipmitool(node.target, "chassis", "identify", "6").code == 0
     assert identify() == "Timed on"
     eventually(lambda: identify() == "off", what="the identify light goes out by itself")
     assert ipmitool(node.target, "chassis", "identify", "force").code == 0

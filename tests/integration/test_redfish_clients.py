@@ -239,6 +239,6 @@ def test_the_hardware_is_the_domains(node: Node) -> None:
         eventually(lambda: client.get(link).json["LinkStatus"] == "LinkUp", what="the interface is up")
         client.reset("Pause")
         assert node.has_state("paused")
-        assert client.get(SYSTEM).json["PowerState"] == "Paused"
+        eventually(lambda: client.get(SYSTEM).json["PowerState"] == "Paused", what="it is seen to stand still")
         node.libvirtd.virsh("resume", node.name)
         eventually(lambda: client.get(SYSTEM).json["PowerState"] == "On", what="it is seen to go on")

@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import libvirt
@@ -43,6 +44,21 @@ def tidy(rig: Libvirtd) -> Iterator[None]:
     rig.start_if_gone()
     for name in rig.virsh("list", "--all", "--name").split():
         rig.remove(name)
+
+
+@contextmanager
+def standing_still(vbmcd: Vbmcd) -> Iterator[int]:
+    """The watcher's process, which does nothing meanwhile; nor does the supervisor, which would replace it for that."""
+    pid = watcher(vbmcd)["pid"]
+    assert isinstance(pid, int)
+    for one in (vbmcd.pid, pid):
+        os.kill(one, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        for one in (pid, vbmcd.pid):
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGCONT)
 
 
 def test_the_walk_of_the_seed(rig: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> None:
@@ -98,14 +114,9 @@ def test_a_start_that_was_paused_for_a_moment_is_a_start(rig: Libvirtd, vbmcd: V
     make(rig, "brief-a", "brief-b")
     declare(rig, "brief-a", "brief-b")
     follow(vbmcd, rig)
-    pid = watcher(vbmcd)["pid"]
-    assert isinstance(pid, int)
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(vbmcd):
         rig.virsh("start", "brief-a", "--paused")
         rig.virsh("resume", "brief-a")
-    finally:
-        os.kill(pid, signal.SIGCONT)
     becomes(rig, "running", "brief-b")
 
 
@@ -206,12 +217,10 @@ def test_a_watcher_killed_between_the_two_has_a_successor_that_goes_on(rig: Libv
     follow(vbmcd, rig)
     rig.virsh("start", "kill-a")
     becomes(rig, "running", "kill-b")
-    pid = watcher(vbmcd)["pid"]
-    assert isinstance(pid, int)
-    os.kill(pid, signal.SIGSTOP)
-    rig.virsh("suspend", "kill-a")
-    assert state(rig, "kill-b") == "running"
-    os.kill(pid, signal.SIGKILL)
+    with standing_still(vbmcd) as pid:
+        rig.virsh("suspend", "kill-a")
+        assert state(rig, "kill-b") == "running"
+        os.kill(pid, signal.SIGKILL)
     becomes(rig, "paused", "kill-b")
     assert watcher(vbmcd)["pid"] not in (pid, None)
 
@@ -280,14 +289,9 @@ def test_libvirtd_killed_before_anything_followed_is_made_up_for(rig: Libvirtd, 
     rig.virsh("start", "first-a")
     becomes(rig, "running", "first-b")
     for command, wanted in (("suspend", "paused"), ("destroy", "shut off")):
-        pid = watcher(vbmcd)["pid"]
-        assert isinstance(pid, int)
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with standing_still(vbmcd):
             rig.virsh(command, "first-a")
             rig.kill()
-        finally:
-            os.kill(pid, signal.SIGCONT)
         rig.start()
         becomes(rig, wanted, "first-a", "first-b")
 

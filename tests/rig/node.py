@@ -57,6 +57,11 @@ class Node:
         eventually(lambda: self.state() == state, what=f"domain {self.name} is {state}")
         return True
 
+    def start(self) -> None:
+        """Switch it on past its BMC, and wait until that has heard of it."""
+        self.libvirtd.virsh("start", self.name)
+        eventually(lambda: self.ipmitool("power", "status") == "Chassis Power is on", what=f"the BMC of {self.name}")
+
     def qemu(self) -> int:
         return self.libvirtd.qemu_pid(self.name)
 
