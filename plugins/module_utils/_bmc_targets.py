@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Sequence, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import PROTOCOLS
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import BadRequest
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor import ParallelNodes
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers import MANAGERS
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.outcome import Outcome
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
-
-Manager = TypeVar("Manager", bound=ParallelNodes)
 
 NAMED_FAILURES = 5
 """How many failed BMCs an error message names; the results have all."""
@@ -69,12 +67,12 @@ def targets(params: Mapping[str, Any]) -> List[Target]:
     return [Target.of({**common, **_given(item)}) for item in params["targets"]]
 
 
-def run(module: AnsibleModule, manager: Type[Manager], operation: str, **arguments: Any) -> None:
-    """Run an operation on the module's targets and end the module with what came of it."""
+def run(module: AnsibleModule, manager: str, operation: str, **arguments: Any) -> None:
+    """Run an operation of one of the MANAGERS on the module's targets, and end the module with what came of it."""
     params = module.params
     try:
         limits = Limits(params["fan_out"], params["timeout"], params["overall_timeout"])
-        command = manager(targets(params), limits)
+        command = MANAGERS[manager](targets(params), limits)
         # Whoever ends the module gently is told what was done till then.
         signal.signal(signal.SIGTERM, lambda number, frame: command.cancel())
         outcomes = command.run(operation, **arguments)

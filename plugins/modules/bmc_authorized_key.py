@@ -138,7 +138,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.baremetal.lab.plugins.module_utils._bmc_targets import ARGUMENTS, RULES, run
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.ssh import SshOptions
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.sshkey import KeyRequest, SshkeyManager
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.sshkey import KeyRequest
 
 ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     **ARGUMENTS,
@@ -159,7 +159,7 @@ def main() -> None:
         params["password"] = ""
     options = SshOptions(params["host_key_checking"], params["known_hosts"], params["private_key_file"])
     request = KeyRequest(params["key"], params["state"], module.check_mode, options)
-    run(module, SshkeyManager, "set_key", request=request)
+    run(module, "sshkey", "set_key", request=request)
 
 
 if __name__ == "__main__":

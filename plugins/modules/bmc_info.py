@@ -128,12 +128,11 @@ summary:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.baremetal.lab.plugins.module_utils._bmc_targets import ARGUMENTS, RULES, run
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.inventory import InventoryManager
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, **RULES)
-    run(module, InventoryManager, "get_info")
+    run(module, "inventory", "get_info")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.baremetal.lab.plugins.module_utils._bmc_targets import ARGUMENTS, RULES, run
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.setboot import BootRequest, SetbootManager
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.setboot import BootRequest
 
 ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     "device": {
@@ -127,7 +127,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True, **RULES)
     params = module.params
     request = BootRequest(params["device"], params["persistent"], params["efi"], check=module.check_mode)
-    run(module, SetbootManager, "set_boot", request=request)
+    run(module, "setboot", "set_boot", request=request)
 
 
 if __name__ == "__main__":

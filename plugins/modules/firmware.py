@@ -294,7 +294,6 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.image import HOST, Image
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.request import FirmwareRequest, Timings
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.states import Want
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.firmware import FirmwareManager
 
 ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     **ARGUMENTS,
@@ -380,7 +379,7 @@ def main() -> None:
     except BadRequest as error:
         module.fail_json(msg=str(error))
     else:
-        run(module, FirmwareManager, "update", request=asked)
+        run(module, "firmware", "update", request=asked)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,6 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.histo
     read_run,
 )
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journal import default_folder
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.firmware import FirmwareManager
 
 LOOK = 0.5
 """Seconds between two looks at a journal."""
@@ -224,7 +223,7 @@ def main() -> None:
     )
     params = module.params
     if params["run_id"] is None:
-        run(module, FirmwareManager, "get_images")
+        run(module, "firmware", "get_images")
         return
     try:
         folder = params["journal_dir"] or default_folder()

@@ -150,7 +150,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.baremetal.lab.plugins.module_utils._bmc_targets import ARGUMENTS, RULES, run
-from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.power import PowerManager, PowerRequest
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.power import PowerRequest
 
 ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     "state": {"type": "str", "choices": ["on", "off", "soft", "cycle", "reset", "nmi"], "required": True},
@@ -167,7 +167,7 @@ def main() -> None:
     request = PowerRequest(
         params["state"], params["wait"], params["soft_timeout"], params["escalate"], check=module.check_mode
     )
-    run(module, PowerManager, "set_state", request=request)
+    run(module, "power", "set_state", request=request)
 
 
 if __name__ == "__main__":

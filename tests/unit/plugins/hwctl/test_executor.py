@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -22,6 +23,7 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import 
 )
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor import ParallelNodes
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.limits import Limits
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers import MANAGERS
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers.power import PowerManager
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.masking import masked
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.node import Node
@@ -35,6 +37,15 @@ from rig.waiting import eventually
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     monkeypatch.setattr(node_module, "FIRST_PAUSE", 0.001)
     return Fleet(monkeypatch)
+
+
+def test_every_manager_is_known_by_the_name_of_its_file() -> None:
+    from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import managers
+
+    files = {path.stem for path in Path(str(managers.__file__)).parent.glob("*.py")} - {"__init__"}
+    assert {manager.__module__.rpartition(".")[2]: name for name, manager in MANAGERS.items()} == {
+        name: name for name in files
+    }
 
 
 def test_outcomes_come_in_the_order_of_the_targets(fleet: Fleet) -> None:
