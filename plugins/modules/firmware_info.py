@@ -63,7 +63,7 @@ EXAMPLES = r"""
     wait: true
   delegate_to: localhost
   register: update
-  failed_when: update.run.summary.FAILED | default(0) > 0
+  failed_when: update is failed or update.run.status != 'ended' or 'FAILED' in update.run.summary
 """
 
 RETURN = r"""
@@ -192,7 +192,7 @@ def followed(folder: str, run_id: str, wait: bool, seconds: float) -> RunState:
     while True:
         found: Optional[RunState] = None
         try:
-            found = read_run(folder, (latest_run(folder) or run_id) if run_id == "latest" else run_id)
+            found = read_run(folder, _latest(folder) if run_id == "latest" else run_id)
         except BadRequest:
             if not wait or time.monotonic() > end:
                 raise
@@ -201,6 +201,13 @@ def followed(folder: str, run_id: str, wait: bool, seconds: float) -> RunState:
         if time.monotonic() > end:
             raise BadRequest(f"the run {run_id} did not end within {seconds:g} s")
         time.sleep(LOOK)
+
+
+def _latest(folder: str) -> str:
+    found = latest_run(folder)
+    if found is None:
+        raise BadRequest(f"there is no run in {folder}: give journal_dir where the runs have one")
+    return found
 
 
 def result(found: RunState) -> Dict[str, Any]:

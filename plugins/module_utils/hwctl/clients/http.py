@@ -329,7 +329,10 @@ def _made_context(checked: bool, ca_file: Optional[str]) -> ssl.SSLContext:
 def _check_fingerprint(connection: ssl.SSLSocket, wanted: str) -> None:
     found = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
     if not hmac.compare_digest(found, wanted):
-        raise TlsFailed(f"the BMC's certificate has the SHA-256 fingerprint {found}, and not the one that was given")
+        raise TlsFailed(
+            f"the BMC's certificate has the SHA-256 fingerprint {found}, and not the one that was given: give this one "
+            "if the BMC has a new certificate, and look at who answers there if it has not"
+        )
 
 
 def _unreachable(target: Target, error: OSError) -> HwctlError:
@@ -339,8 +342,15 @@ def _unreachable(target: Target, error: OSError) -> HwctlError:
         # As a BMC does that is reset between taking a connection and the end of the handshake.
         return Unreachable(f"{target.address} port {target.port} closed the connection")
     if isinstance(error, ssl.SSLError):
-        return TlsFailed(f"TLS with {target.address} port {target.port} failed: {error.reason or error}")
-    return Unreachable(f"{target.address} port {target.port} does not answer: {error.strerror or error}")
+        return TlsFailed(
+            f"TLS with {target.address} port {target.port} failed ({error.reason or error}): check that it is the port "
+            "of HTTPS; one without TLS takes plain_http"
+        )
+    why = "it timed out" if isinstance(error, socket.timeout) else error.strerror or str(error)
+    return Unreachable(
+        f"{target.address} port {target.port} does not answer ({why}): check the address, the port and the network, or "
+        "wait until the BMC has booted"
+    )
 
 
 def _answer(connection: http.client.HTTPConnection, request: str, stall: float, until: Deadline) -> Answer:

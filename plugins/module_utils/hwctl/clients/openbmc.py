@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from urllib.parse import quote
 
 from ..deadline import Deadline
-from ..errors import AuthFailed, BadAnswer, HwctlError, InDoubt
+from ..errors import AuthFailed, BadAnswer, HwctlError, InDoubt, Unsupported
 from ..firmware.image import BMC, HOST, OTHER, Image
 from ..target import Target
 from . import base
@@ -165,6 +165,8 @@ class OpenBmcClient(Client, FirmwareCalls):
         answer = self._http.request("POST", "/login", {"data": [target.username, target.password]})
         if answer.status in (401, 403):
             raise AuthFailed(f"the BMC at {target.address} refused the login: check user name and password")
+        if answer.status == 404:
+            raise Unsupported("the BMC has no /login, so it has not OpenBMC's REST of before: try protocol redfish")
         if not answer.ok:
             raise _refusal(answer, "/login")
         self._logged_in = True

@@ -167,6 +167,8 @@ class RedfishFirmware(FirmwareCalls):
 
     def delete(self, stored: Stored) -> None:
         answer = self._session.request("DELETE", stored.id)
+        if answer.status in (405, 501):
+            raise Unsupported(f"the BMC removes no images when it is asked to, so {stored.label} stays")
         if not answer.ok and answer.status != 404:
             raise refusal(answer, stored.id)
 

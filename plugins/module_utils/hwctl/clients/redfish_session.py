@@ -9,7 +9,7 @@ import base64
 from typing import Mapping, Optional
 
 from ..deadline import Deadline
-from ..errors import AuthFailed, HwctlError
+from ..errors import AuthFailed, HwctlError, Unsupported
 from ..target import Target
 from .http import Answer, HttpClient
 from .redfish_answers import Document, at, document, path, refusal
@@ -29,11 +29,17 @@ class RedfishSession:
         self.http = HttpClient(target, deadline)
         self._session: Optional[str] = None
         try:
-            self.root = document(self.http.request("GET", ROOT), ROOT)
+            self.root = self._root()
             self._login()
         except HwctlError:
             self.close()
             raise
+
+    def _root(self) -> Document:
+        answer = self.http.request("GET", ROOT)
+        if answer.status == 404:
+            raise Unsupported(f"the BMC has no {ROOT}, so it speaks no Redfish there: check the port and the protocol")
+        return document(answer, ROOT)
 
     def get(self, uri: str) -> Answer:
         return self.request("GET", uri)

@@ -226,8 +226,27 @@ def test_a_missing_link_is_told_as_such(service: RedfishService) -> None:
 
 
 def test_nothing_listening_is_unreachable(service: RedfishService) -> None:
-    with pytest.raises(Unreachable, match="does not answer"):
+    with pytest.raises(Unreachable, match=r"does not answer \(Connection refused\): check the address, the port"):
         connect(service, port=1)
+
+
+def test_a_port_that_has_no_tls_is_told_as_such(service: RedfishService) -> None:
+    with pytest.raises(TlsFailed, match="plain_http"):
+        connect(service, plain_http=False)
+
+
+def test_a_port_that_takes_connections_and_says_nothing_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        item = {"address": "127.0.0.1", "port": silent.getsockname()[1], "protocol": "redfish"}
+        target = Target.of({**item, "username": "admin", "password": "pa55word"})
+        with pytest.raises(Unreachable, match=r"does not answer \(it timed out\)"):
+            RedfishClient(target, Deadline(0.3))
+
+
+def test_a_server_that_speaks_no_redfish_is_told_as_such(service: RedfishService) -> None:
+    del service.resources["/redfish/v1/"]
+    with pytest.raises(Unsupported, match="speaks no Redfish there: check the port and the protocol"):
+        connect(service)
 
 
 def test_a_bmc_that_goes_away_in_the_handshake_is_unreachable(service: RedfishService) -> None:
@@ -264,7 +283,7 @@ def test_a_certificate_that_nobody_signed_is_refused_unless_told_otherwise(tmp_p
 
 def test_another_certificate_than_the_pinned_one_gets_no_password(tmp_path: Path) -> None:
     with RedfishService(tmp_path) as service:
-        with pytest.raises(TlsFailed, match=service.fingerprint):
+        with pytest.raises(TlsFailed, match=f"{service.fingerprint}.*: give this one if"):
             connect(service, plain_http=False, fingerprint="0" * 64)
         assert service.seen == []
 

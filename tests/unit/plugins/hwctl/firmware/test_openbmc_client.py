@@ -96,6 +96,12 @@ def test_a_wrong_password_is_told_as_such(service: RedfishService) -> None:
         connect(service)
 
 
+def test_a_bmc_that_speaks_redfish_alone_is_told_as_such(service: RedfishService) -> None:
+    service.answers["POST", "/login"] = (404, {}, b"")
+    with pytest.raises(Unsupported, match="try protocol redfish"):
+        connect(service)
+
+
 def test_images_are_told_with_what_they_are_for_and_which_runs(client: OpenBmcClient) -> None:
     found = client.inventory()
     assert found.images == (
