@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_endpoints import read_targets
@@ -56,6 +57,10 @@ _value:
       description: Items for the option O(ignore:targets), with passwords.
       type: list
       elements: dict
+    left_out:
+      description: Nodes of which nobody knows just now where they are, as their hypervisor is away, and why.
+      type: list
+      elements: str
     problems:
       description: Nodes that can't be reached so, each with the remedy.
       type: list
@@ -66,8 +71,7 @@ _value:
 def lab_targets(
     plan: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], protocol: str = ""
 ) -> dict[str, list[Any]]:
-    targets, problems = read_targets([*plan["nodes"], *plan.get("unplaced", ())], found, protocol)
-    return {"targets": targets, "problems": problems}
+    return asdict(read_targets([*plan["nodes"], *plan.get("unplaced", ())], found, protocol))
 
 
 class FilterModule:

@@ -98,14 +98,21 @@ def read_endpoints(
     return Endpoints(endpoints, [*problems, *_collisions(endpoints)])
 
 
-def read_targets(
-    nodes: Sequence[Document], found: Mapping[str, Document], protocol: str = ""
-) -> Tuple[List[Dict[str, Any]], List[str]]:
-    """Items of the option targets of the modules for BMCs, and what is in the way. `nodes`, `found`: as above.
+@dataclass(frozen=True)
+class Targets:
+    """The nodes' BMCs as the modules for BMCs take them."""
 
-    `protocol`: ipmi or redfish. Without, redfish of nodes that have it, and ipmi of the others.
-    """
-    read = read_endpoints(nodes, found, {})
+    targets: List[Dict[str, Any]]
+    left_out: List[str]
+    """Why nobody knows just now where the BMCs of some nodes are. The others are none the worse."""
+    problems: List[str]
+    """What has to be mended before anything is done."""
+
+
+def read_targets(nodes: Sequence[Document], found: Mapping[str, Document], protocol: str = "") -> Targets:
+    """`nodes`, `found`: as above. `protocol`: ipmi or redfish; without, redfish of nodes that have it, or else ipmi."""
+    wanted = [(node, _unknown(node, found)) for node in nodes if node["domain"]["state"] != "absent"]
+    read = read_endpoints([node for node, why in wanted if not why], found, {})
     ways = {node.name: node.targets() for node in read.nodes}
     problems = [
         f"node '{name}' is to be reached by {protocol}, which its BMC does not have: give it bmc_redfish: true and run "
@@ -114,21 +121,28 @@ def read_targets(
         if protocol and protocol not in targets
     ]
     found_ways = [targets.get(protocol) or targets.get("redfish") or targets["ipmi"] for targets in ways.values()]
-    return found_ways, [*read.problems, *problems]
+    return Targets(found_ways, [why for _node, why in wanted if why], [*read.problems, *problems])
+
+
+def _unknown(node: Document, found: Mapping[str, Document]) -> str:
+    """Why nobody can tell where the node's BMC is; empty where its hypervisor was asked."""
+    name, hypervisor = node["name"], node["hypervisor"]
+    if node.get("problem"):
+        return str(node["problem"])
+    if not hypervisor:
+        return f"node '{name}' is on no hypervisor yet: run bring_up first, or leave it out with --limit"
+    if hypervisor not in found:
+        return f"node '{name}' is on '{hypervisor}', which could not be read: mend that, or leave it out with --limit"
+    return ""
 
 
 def _endpoint(node: Document, found: Mapping[str, Document], groups: Mapping[str, Sequence[str]]) -> Endpoint:
     """Raises NotThere."""
     name, hypervisor = node["name"], node["hypervisor"]
-    if node.get("problem"):
-        raise NotThere(node["problem"])
-    if not hypervisor:
-        raise NotThere(f"node '{name}' is on no hypervisor yet: run bring_up first, or leave it out with --limit")
-    here = found.get(hypervisor)
-    if here is None:
-        raise NotThere(
-            f"node '{name}' is on '{hypervisor}', which could not be read: mend that, or leave it out with --limit"
-        )
+    unknown = _unknown(node, found)
+    if unknown:
+        raise NotThere(unknown)
+    here = found[hypervisor]
     bmc = _named("BMC", name, here["instances"], node)
     machine = _named("domain", node["domain"]["name"], here["domains"], node)
     macs = tuple(nic["mac"] for nic in machine["interfaces"] if nic["mac"])

@@ -262,6 +262,10 @@ def _a_lost_hypervisors_nodes_fail_and_nobody_takes_their_place(lab: Lab) -> Non
     assert f"node '{lost}' is on 'hv2' as far as is known, which does not answer" in run.output
     assert "node 'new-01' may be on 'hv2', which does not answer" in run.output
     assert sorted(lab.domains("hv1")["hv1"]) == sorted([*before["hv1"], "new-02"])
+    power = lab.play("baremetal.lab.power", inventory=grown)
+    assert power.failed == run.failed
+    read = re.findall(r'"(\S+)": "off"', power.output)
+    assert sorted(read) == sorted([*before["hv1"], "new-02"])
     limited = lab.play("baremetal.lab.bring_up", "--tags=nodes", f"--limit={lost}")
     assert limited.failed == {lost}
     known = deepcopy(lab.inventory)

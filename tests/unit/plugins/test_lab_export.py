@@ -17,7 +17,12 @@ import yaml
 
 from ansible_collections.baremetal.lab.plugins.plugin_utils import lab_files, lab_formats
 from ansible_collections.baremetal.lab.plugins.plugin_utils.bmc_reach import with_port
-from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_endpoints import Endpoint, Endpoints, read_endpoints
+from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_endpoints import (
+    Endpoint,
+    Endpoints,
+    read_endpoints,
+    read_targets,
+)
 from ansible_collections.baremetal.lab.plugins.plugin_utils.lab_formats import FORMATS
 from ansible_collections.baremetal.lab.plugins.plugin_utils.private_file import PrivateFile
 
@@ -111,6 +116,24 @@ def test_what_is_not_there_is_told_with_the_node_and_the_remedy(there: dict[str,
 
 def test_a_node_that_was_never_placed_is_told_so() -> None:
     assert "on no hypervisor yet: run bring_up" in read({**planned("n1"), "hypervisor": None}, hv1=found()).problems[0]
+
+
+def test_who_switches_bmcs_leaves_out_those_of_a_hypervisor_that_is_away_and_is_told_why() -> None:
+    away = {**planned("n2", "hv2"), "problem": "hypervisor 'hv2' of node 'n2' does not answer"}
+    silent, gone = planned("n3", "hv3"), {**away, "domain": {**away["domain"], "state": "absent"}}
+    read_back = read_targets([planned("n1"), away, silent, gone], {"hv1": found("n1")})
+    assert [one["name"] for one in read_back.targets] == ["n1"]
+    assert [why.partition(":")[0] for why in read_back.left_out] == [
+        "hypervisor 'hv2' of node 'n2' does not answer",
+        "node 'n3' is on 'hv3', which could not be read",
+    ]
+    assert read_back.problems == []
+
+
+def test_who_switches_bmcs_switches_none_where_one_may_be_taken_for_another() -> None:
+    same = [bmc("n1"), {**bmc("n1"), "name": "n2"}]
+    read_back = read_targets([planned("n1"), planned("n2")], {"hv1": found("n1", "n2", instances=same)})
+    assert "would both be at 192.0.2.7:6230" in read_back.problems[0]
 
 
 def test_two_bmcs_that_others_would_take_for_one_are_refused() -> None:
