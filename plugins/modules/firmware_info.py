@@ -26,7 +26,7 @@ options:
     type: str
   wait:
     description:
-      - Whether to wait for the run's end. A run that has not begun yet is waited for too.
+      - Whether to wait for the run's end. A run that has not begun yet is waited for too, for two minutes.
     type: bool
     default: false
   wait_timeout:
@@ -175,6 +175,8 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.journ
 
 LOOK = 0.5
 """Seconds between two looks at a journal."""
+BEGIN = 120.0
+"""Seconds for which a run is waited for that has not begun: its task may have failed before, for a wrong option say."""
 
 ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
     **ARGUMENTS,
@@ -188,14 +190,17 @@ ARGUMENT_SPEC: Dict[str, Dict[str, Any]] = {
 
 def followed(folder: str, run_id: str, wait: bool, seconds: float) -> RunState:
     """What the run is at, when it has ended if that is waited for. Raises BadRequest."""
-    end = time.monotonic() + seconds
+    now = time.monotonic()
+    begin, end = now + min(BEGIN, seconds), now + seconds
     while True:
         found: Optional[RunState] = None
         try:
             found = read_run(folder, _latest(folder) if run_id == "latest" else run_id)
-        except BadRequest:
-            if not wait or time.monotonic() > end:
+        except BadRequest as error:
+            if not wait:
                 raise
+            if time.monotonic() > begin:
+                raise BadRequest(f"{error}. Look whether its task failed before it began (async_status)") from None
         if found is not None and (not wait or (found.begun and not found.alive)):
             return found
         if time.monotonic() > end:
