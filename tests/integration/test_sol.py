@@ -59,7 +59,7 @@ class Guest:
 
     def start_watched(self) -> None:
         """Switch it on once its BMC has opened the console, for whom QEMU drops what is said before."""
-        self.libvirtd.virsh("start", self.name, "--paused")
+        self.libvirtd.start_again(self.name, "--paused")
         terminal = self.libvirtd.virsh("ttyconsole", self.name)
         opened = Path(f"/proc/{self.libvirtd.pid}/fd")
         eventually(lambda: terminal in links(opened), what=f"libvirtd has opened {terminal} for the BMC")

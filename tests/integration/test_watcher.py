@@ -128,11 +128,11 @@ def test_what_is_no_suspend_or_end_is_not_propagated(rig: Libvirtd, vbmcd: Vbmcd
     becomes(rig, "running", "save-b")
     rig.virsh("reset", "save-a")
     rig.virsh("managedsave", "save-a")
-    rig.virsh("start", "save-a")
+    rig.start_again("save-a")
     becomes(rig, "running", "save-a")
     os.kill(rig.qemu_pid("save-a"), signal.SIGKILL)
     becomes(rig, "shut off", "save-a")
-    rig.virsh("start", "save-a")
+    rig.start_again("save-a")
     rig.virsh("suspend", "save-a")
     becomes(rig, "paused", "save-b")  # what came before is dealt with by now
     assert "destroy:save-b" not in vbmcd.log
@@ -274,7 +274,7 @@ def test_a_master_that_starts_with_its_host_has_the_others_started(rig: Libvirtd
     for name in ("boot-b", "boot-a"):
         rig.virsh("destroy", name)
     for name in ("boot-a", "boot-d"):
-        rig.virsh("start", name)
+        rig.start_again(name)
     vbmcd.start()
     becomes(rig, "running", "boot-b")
     assert state(rig, "boot-d") == "running"  # its master has been off, and still is
@@ -339,5 +339,5 @@ def test_dependencies_declared_while_running_are_followed_from_then_on(rig: Libv
     eventually(lambda: watcher(vbmcd)["masters"] == 1, what="the watcher knows")
     assert state(rig, "late-b") == "shut off"
     rig.virsh("destroy", "late-a")
-    rig.virsh("start", "late-a")
+    rig.start_again("late-a")
     becomes(rig, "running", "late-b")

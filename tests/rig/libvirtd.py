@@ -19,8 +19,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -210,6 +212,20 @@ class Libvirtd:
         if done.returncode != 0:
             raise AssertionError(f"virsh {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout.strip()
+
+    def start_again(self, name: str, *options: str) -> None:
+        """Start a domain that was on a moment ago.
+
+        libvirt 9.0 may take the end of the process before for that of the new one, and kill it. vbmcd looks after that
+        as well.
+        """
+        with suppress(AssertionError):
+            self.virsh("start", name, *options)
+        for _turn in range(10):
+            if self.virsh("domstate", name) == "shut off":
+                self.virsh("start", name, *options)
+                return
+            time.sleep(0.05)
 
     def define(self, *documents: str) -> None:
         """Define the domains of the XML documents given."""
