@@ -52,7 +52,7 @@ async def board(tmp_path: Path) -> AsyncIterator[RedfishBoard]:
     unit.look().activate(spare, unit.now, ApplyTime.ON_RESET)
     unit.done()
     await until(lambda: unit.look().activating is None)
-    running = next(image for image in unit.look().images if image is not spare)
+    (running,) = [image for image in unit.look().images if image is not spare]
     await change(one, "PUT", f"{REST}/{running.id}/attr/Priority", {"data": 0})
     await one.bmc.journal.add(bytes((0, 0, 2, *bytes(13))))
     yield one
