@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -39,8 +41,10 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import 
     Refused,
     Unreachable,
 )
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware import flash, pools, reboot
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.image import Image
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.session import LongSession
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.managers import firmware as managers_firmware
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
 
 LANDS_UNHEARD = "lands-unheard"
@@ -136,6 +140,11 @@ class FirmwareBmc:
             self.runs, self.next = self.next, ""
 
 
+LOOK = 0.001
+"""Seconds that pass, by the clock of a fleet's deadlines, whenever somebody looks at it: a run that is patient for one
+makes hundreds of steps, however long the machine that tests it stalls in between."""
+
+
 class FirmwareFleet:
     """Stands in for the protocol redfish."""
 
@@ -143,6 +152,10 @@ class FirmwareFleet:
         self._bmcs: dict[str, FirmwareBmc] = {}
         monkeypatch.setitem(clients.PROTOCOLS, "redfish", clients.Protocol(self._open, 443))
         monkeypatch.setattr(LongSession, "reached", lambda session: iter(()))  # there is nobody to knock at
+        clock = count(0.0, LOOK)
+        for module in (managers_firmware, flash, reboot):
+            monkeypatch.setattr(module, "Deadline", partial(Deadline, clock=lambda: next(clock)))
+        monkeypatch.setattr(pools, "GRACE", 60.0)
 
     def bmc(self, name: str) -> FirmwareBmc:
         return self._bmcs.setdefault(name, FirmwareBmc())

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import executor
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl import node as node_module
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import (
     AuthFailed,
     BadRequest,
@@ -110,13 +113,34 @@ def test_no_failure_shows_a_password(fleet: Fleet) -> None:
     assert "pa55word" not in repr(fleet.targets("a"))
 
 
-def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
-    let_go = fleet.bmc("stuck").hangs = threading.Event()
+class Clock:
+    """Of an executor's deadlines. It stands still, but for what a test lets pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(executor, "Deadline", partial(Deadline, clock=lambda: self.now))
+
+    def go_on(self, seconds: float, manager: ParallelNodes) -> None:
+        self.now += seconds
+        manager._done.put(None)  # wakes who waits by the clock on the wall
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, clock: Clock) -> None:
+    manager = PowerManager(fleet.targets("stuck", "other"), Limits(fan_out=1, node_timeout=100))
+
+    class Login(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            clock.go_on(1000, manager)
+            return super().wait(timeout)
+
+    let_go = fleet.bmc("stuck").hangs = Login()
     try:
-        stuck, other = PowerManager(fleet.targets("stuck", "other"), Limits(fan_out=1, node_timeout=0.5)).run(
-            "get_state"
-        )
+        stuck, other = manager.run("get_state")
     finally:
         let_go.set()
     assert stuck.failure is not None
@@ -124,25 +148,22 @@ def test_a_node_that_hangs_is_given_up_and_holds_up_nobody(fleet: Fleet, monkeyp
     assert other.status == OK
 
 
-def test_the_place_of_a_node_that_hangs_is_taken_again_while_others_run(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+def test_the_place_of_a_node_that_hangs_is_taken_again_while_others_run(fleet: Fleet, clock: Clock) -> None:
     let_go, both = threading.Event(), threading.Barrier(2, timeout=30)
 
     class Busy(ParallelNodes):
         def work(self, node: Node) -> Outcome:
             if node.name == "hangs":
                 let_go.wait()
-            elif node.name == "first":
-                node.pause(1)  # so that the others have time left when the one that hangs is given up
-            else:
+            elif node.name != "third":
+                clock.go_on(60, self)  # so that the second has time left when the one that hangs is given up
+            if node.name in ("second", "third"):
                 both.wait()
             return Outcome(node.name, OK)
 
     try:
         targets = fleet.targets("hangs", "first", "second", "third")
-        outcomes = Busy(targets, Limits(fan_out=2, node_timeout=2)).run("work")
+        outcomes = Busy(targets, Limits(fan_out=2, node_timeout=100)).run("work")
     finally:
         let_go.set()
     assert [outcome.status for outcome in outcomes] == ["failed", OK, OK, OK]
@@ -151,7 +172,7 @@ def test_the_place_of_a_node_that_hangs_is_taken_again_while_others_run(
 def test_a_node_that_ended_in_time_did_so_even_when_nobody_looked(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.0)
+    monkeypatch.setattr(executor, "GRACE", 0.0)
 
     class Starved(ParallelNodes):
         def work(self, node: Node) -> Outcome:
@@ -169,7 +190,7 @@ def test_a_node_that_ended_in_time_did_so_even_when_nobody_looked(
 def test_when_the_run_is_out_of_time_nodes_that_never_began_say_so(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+    monkeypatch.setattr(executor, "GRACE", 0.05)
     let_go = fleet.bmc("stuck").hangs = threading.Event()
     try:
         limits = Limits(fan_out=1, overall_timeout=0.1)
@@ -181,7 +202,7 @@ def test_when_the_run_is_out_of_time_nodes_that_never_began_say_so(
 
 
 def test_a_run_that_is_called_off_accounts_for_every_node(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible_collections.baremetal.lab.plugins.module_utils.hwctl.executor.GRACE", 0.05)
+    monkeypatch.setattr(executor, "GRACE", 0.05)
     let_go = fleet.bmc("stuck").hangs = threading.Event()
     manager = PowerManager(fleet.targets("first", "stuck", "never"), Limits(fan_out=1))
     canceller = threading.Thread(

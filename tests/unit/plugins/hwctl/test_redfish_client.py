@@ -52,7 +52,7 @@ def connect(service: RedfishService, **options: Any) -> RedfishClient:
         "plain_http": True,
         **options,
     }
-    return RedfishClient(Target.of(item), Deadline(10))
+    return RedfishClient(Target.of(item), Deadline(60))
 
 
 def test_a_session_is_made_used_and_ended(service: RedfishService) -> None:

@@ -39,12 +39,12 @@ def closed() -> Place:
         return socket.AF_INET, server.getsockname()
 
 
-def knocked(*places: Place, seconds: float = 10) -> str:
+def knocked(*places: Place, seconds: float = 60) -> str:
     done: queue.SimpleQueue[str] = queue.SimpleQueue()
     knocker: Knocker[str] = Knocker(done.put)
     knock = Knock(list(places), seconds)
     knocker.give("bmc", knock)
-    assert done.get(timeout=20) == "bmc"
+    assert done.get(timeout=60) == "bmc"
     knocker.end()
     return knock.error
 

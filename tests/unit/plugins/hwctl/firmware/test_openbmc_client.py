@@ -78,7 +78,7 @@ def client(service: RedfishService) -> Iterator[OpenBmcClient]:
 
 def connect(service: RedfishService) -> Any:
     item = {"address": "127.0.0.1", "port": service.port, "protocol": "openbmc", "plain_http": True}
-    return OpenBmcClient(Target.of({**item, "username": "root", "password": "0penBmc"}), Deadline(10))
+    return OpenBmcClient(Target.of({**item, "username": "root", "password": "0penBmc"}), Deadline(60))
 
 
 def test_a_login_is_made_used_and_ended(service: RedfishService) -> None:

@@ -62,7 +62,7 @@ def image(tmp_path: Path) -> Iterator[Image]:
 
 @pytest.fixture
 def client(service: RedfishService) -> Iterator[RedfishClient]:
-    with RedfishClient(target(service.port), Deadline(20)) as connected:
+    with RedfishClient(target(service.port), Deadline(60)) as connected:
         yield connected
 
 

@@ -391,14 +391,14 @@ def test_a_second_run_waits_for_the_first_and_finds_nothing_left_to_do(update: U
 
     def ended() -> None:
         second = update.folder / "second.jsonl"
-        eventually(lambda: second.exists() and '"waits":true' in second.read_text(), 10, "the second run waits")
+        eventually(lambda: second.exists() and '"waits":true' in second.read_text(), what="the second run waits")
         bmc.images["new"] = Stored("new", "2.0", "bmc", WRITTEN)
         bmc.runs = "new"
         ours.send("done")
 
     thread = threading.Thread(target=ended)
     thread.start()
-    (outcome,) = update("a", run_id="second", lock_timeout=20)
+    (outcome,) = update("a", run_id="second", lock_timeout=1000, limits=Limits(10, 2000))
     thread.join()
     holder.join()
     assert (outcome.status, bmc.uploads, bmc.boots, bmc.powers) == ("ok", 0, 1, [])
