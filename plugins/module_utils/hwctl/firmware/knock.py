@@ -70,6 +70,8 @@ class Knocker(Generic[Who]):
 
     def _serve(self) -> None:
         while True:
+            # From before the look: who answers while this thread waits for a core was not late.
+            now = time.monotonic()
             for key, _events in self._selector.select(LOOK if self._open else None):
                 if key.fileobj is self._heard:
                     self._heard.recv(65536)
@@ -80,7 +82,6 @@ class Knocker(Generic[Who]):
                 if given is None:
                     return self._close()
                 self._try(*given)
-            now = time.monotonic()
             for late in [one for one, (_who, _knock, end) in self._open.items() if end <= now or self._hurried]:
                 self._ended(late, errno.ETIMEDOUT)
 

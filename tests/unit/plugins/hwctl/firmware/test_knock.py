@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import errno
 import queue
+import selectors
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.deadline import Deadline
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware import knock as knock_module
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.knock import Knock, Knocker
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.firmware.pools import Life, Pools, Steps
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.outcome import FAILED, OK, Outcome
@@ -56,6 +59,24 @@ def test_who_takes_a_connection_is_there(listening: Place) -> None:
 def test_who_does_not_is_told_why(deaf: Place, closed: Place) -> None:
     assert knocked(closed) == "Connection refused"
     assert knocked(deaf, seconds=0.1) == "Connection timed out"
+
+
+def test_who_answered_in_time_is_there_even_when_nobody_looked(
+    listening: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    class Stalls(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            """What is ready, or nothing at first when the connection is under way; and all time passes meanwhile."""
+            if timeout is None or clock[0]:
+                return super().select(timeout)
+            clock[0] = 1000.0
+            return []
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Stalls)
+    monkeypatch.setattr(knock_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    assert knocked(listening) == ""
 
 
 def test_a_name_of_several_addresses_is_there_when_one_of_them_is(closed: Place, listening: Place) -> None:
