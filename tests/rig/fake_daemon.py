@@ -44,7 +44,7 @@ class FakeDaemon:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(30)
 
     def _serve(self) -> None:
         with zmq.Context() as context, context.socket(zmq.ROUTER) as router:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import http as http_module
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import redfish_session
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.base import Boot
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.http import Answer
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.redfish import RedfishClient
@@ -34,6 +35,12 @@ from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.errors import 
 )
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.target import Target
 from rig.redfish_service import SESSIONS, SYSTEM, RedfishService
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To log out may take its time: the computer that runs the tests may stall."""
+    monkeypatch.setattr(redfish_session, "CLOSE_TIMEOUT", 60.0)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import datetime
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -100,7 +102,8 @@ async def test_nothing_is_compressed_on_the_way(server: str) -> None:
 
 
 async def test_a_server_that_only_drips_is_not_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vbmcd.media.source.STALL_SECONDS", 0.1)
+    # By this clock ten seconds pass with each look at it.
+    monkeypatch.setattr("vbmcd.media.source.time", SimpleNamespace(monotonic=count(0, 10).__next__))
     with pytest.raises(SourceError, match="too slow"):
         await fetch(source_of(f"{server}/drip"))
 

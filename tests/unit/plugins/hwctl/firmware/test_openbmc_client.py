@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients import openbmc
 from ansible_collections.baremetal.lab.plugins.module_utils.hwctl.clients.firmware import (
     READY,
     UNUSABLE,
@@ -45,6 +46,12 @@ def software(activation: str = "Active", priority: int = 1) -> dict[str, Any]:
         "Version": "2.6.0",
         "Purpose": f"{kind}.Version.VersionPurpose.BMC",
     }
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To log out may take its time: the computer that runs the tests may stall."""
+    monkeypatch.setattr(openbmc, "CLOSE_TIMEOUT", 60.0)
 
 
 @pytest.fixture
