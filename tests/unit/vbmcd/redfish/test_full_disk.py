@@ -139,7 +139,7 @@ async def test_a_switch_that_is_refused_does_not_come_later(board: RedfishBoard,
     board.full = False
     await shown(board)
     with pytest.raises(AssertionError):
-        await until(lambda: board.bmc.away, seconds=0.2)
+        await until(lambda: board.resets, seconds=0.2)
 
 
 async def test_a_drive_is_emptied_though_it_can_not_be_stored(board: RedfishBoard, tmp_path: Path) -> None:
