@@ -19,8 +19,8 @@ from vbmcd.commands.bmc import Bmc
 from vbmcd.config import Instance, User
 from vbmcd.machine.base import Busy
 from vbmcd.rmcp.engine import Engine
+from vbmcd.worker import repeats
 from vbmcd.worker.endpoint import MAX_RUNNING, MAX_STRANGERS, Endpoint
-from vbmcd.worker.repeats import KEEP_SECONDS
 from vbmcd.worker.udp import UdpSocket
 
 ADMIN = User("admin", "secret")
@@ -86,7 +86,9 @@ async def _keep(record: str, data: bytes) -> None:
 
 
 @pytest_asyncio.fixture
-async def served() -> AsyncIterator[Served]:
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    # Longer than this machine stalls between two datagrams, and shorter than a session lives.
+    monkeypatch.setattr(repeats, "KEEP_SECONDS", 30.0)
     served = Served("127.0.0.1")
     yield served
     served.endpoint.stop()
@@ -135,7 +137,7 @@ async def test_a_new_reset_runs_again_though_the_last_one_looked_alike(served: S
 async def test_the_answer_of_a_change_is_kept_for_some_seconds_only(served: Served) -> None:
     client = await served.client()
     await client.command(CONTROL, RESET, rqseq=9)
-    later = asyncio.get_running_loop().time() + KEEP_SECONDS + 1
+    later = asyncio.get_running_loop().time() + repeats.KEEP_SECONDS + 1
     served.endpoint.expire(later)
     await client.command(CONTROL, RESET, rqseq=9)
     assert len(served.machine.calls) == 2
