@@ -154,12 +154,12 @@ async def test_a_session_is_made_used_and_ended(board: RedfishBoard) -> None:
 
 async def test_a_session_ends_when_it_is_idle(board: RedfishBoard) -> None:
     await board.web("PATCH", f"{ROOT}/SessionService", {"SessionTimeout": 30})
-    await log_in(board)
     access_of = board.bmc.part(Access)
-    now = access_of._clock()
-    access_of._clock = lambda: now + 29
+    access_of._clock = lambda: 1000.0
+    await log_in(board)
+    access_of._clock = lambda: 1000.0 + 29
     assert (await board.get(SYSTEM)).status == 200
-    access_of._clock = lambda: now + 29 + 31
+    access_of._clock = lambda: 1000.0 + 29 + 31
     assert (await board.get(SYSTEM)).status == 401
 
 
