@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Callable, Optional
 
@@ -27,8 +28,9 @@ from vbmcd.worker.wire import WorkerSpec
 WorkerMain = Callable[[WorkerSpec, socket.socket], None]
 
 _MAX_REQUEST = 4096
-ANSWER_SECONDS = 1.0
-"""A fork takes some milliseconds; the supervisor's loop waits for it."""
+WAIT_SECONDS, WAITS = 0.1, 15
+"""A fork takes some milliseconds; the supervisor's loop waits for it. A stall of the whole machine uses up one of the
+waits, and says nothing of the spawner."""
 
 
 class Spawner:
@@ -51,25 +53,28 @@ class Spawner:
             release()
             _serve(theirs, supervisor, main)
         theirs.close()
-        self._socket.settimeout(ANSWER_SECONDS)
+        self._socket.settimeout(WAIT_SECONDS)
 
     def spawn(self, spec: WorkerSpec, channel: socket.socket) -> int:
         """Fork a worker that holds `channel`; its pid. Raises OSError when there is no room for one, or no spawner.
 
         A spawner that does not answer is ended: whoever watches fileno() has to begin anew.
         """
-        try:
-            socket.send_fds(self._socket, [json.dumps(asdict(spec)).encode()], [channel.fileno()])
-            answer = self._socket.recv(64)
-        except socket.timeout:
-            os.kill(self.pid, signal.SIGKILL)
-            raise ConnectionResetError(errno.ETIMEDOUT, "the spawner does not answer") from None
+        socket.send_fds(self._socket, [json.dumps(asdict(spec)).encode()], [channel.fileno()])
+        answer = self._answer()
         if not answer:
             raise ConnectionResetError(errno.ECONNRESET, "the spawner is gone")
         number = int(answer)
         if number < 0:
             raise OSError(-number, os.strerror(-number))
         return number
+
+    def _answer(self) -> bytes:
+        for _turn in range(WAITS):
+            with suppress(socket.timeout):
+                return self._socket.recv(64)
+        os.kill(self.pid, signal.SIGKILL)
+        raise ConnectionResetError(errno.ETIMEDOUT, "the spawner does not answer")
 
     def fileno(self) -> int:
         """Readable when the spawner has ended."""
