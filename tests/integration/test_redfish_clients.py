@@ -59,13 +59,24 @@ def node(libvirtd: Libvirtd, vbmcd: Vbmcd, tmp_path: Path) -> Iterator[Node]:
         yield found
 
 
-def test_dmtfs_protocol_validator_finds_nothing_wrong(node: Node, tmp_path: Path) -> None:
+def validated(node: Node, folder: Path) -> list[dict[str, str]]:
+    """The rows of the report of DMTF's protocol validator."""
     login = ["-u", USER, "-p", PASSWORD, "-r", node.url, "--no-cert-check", "--avoid-http-redirect"]
-    run("rf_protocol_validator", *login, "--report-dir", "report", "--report-type", "tsv", folder=tmp_path)
-    (report,) = (tmp_path / "report").glob("*.tsv")
+    folder.mkdir()
+    run("rf_protocol_validator", *login, "--report-dir", "report", "--report-type", "tsv", folder=folder)
+    (report,) = (folder / "report").glob("*.tsv")
     with report.open() as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    assert [row for row in rows if row["Result"] in ("FAIL", "WARN")] == []
+        return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def test_dmtfs_protocol_validator_finds_nothing_wrong(node: Node, tmp_path: Path) -> None:
+    for turn in range(4):
+        rows = validated(node, tmp_path / f"{turn}")
+        wrong = [row for row in rows if row["Result"] in ("FAIL", "WARN")]
+        # Its statistics call one random token in fifty not random enough.
+        if [row["Assertion"] for row in wrong] != ["RESP_HEADERS_X_AUTH_TOKEN"]:
+            break
+    assert wrong == []
     assert sum(row["Result"] == "PASS" for row in rows) > 300
 
 
