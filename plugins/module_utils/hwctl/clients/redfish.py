@@ -56,6 +56,8 @@ class RedfishClient(Client):
             return POWER_STATES[state]
         if state in ("PoweringOn", "PoweringOff"):
             raise Busy(f"the machine is on its way ({state})")
+        if state is None:  # unknown at the moment (DSP0268), as libvirt is slow say
+            raise Busy("the BMC does not know just now whether the machine is on")
         raise BadAnswer(f"the BMC says of the machine's power: {state!r}")
 
     def set_power(self, action: str) -> None:

@@ -163,7 +163,8 @@ def test_a_system_that_changed_since_it_was_read_is_read_again_once(service: Red
 
 
 @pytest.mark.parametrize(
-    ("state", "told"), [("On", "on"), ("Paused", "on"), ("Off", "off"), ("PoweringOn", Busy), (None, BadAnswer)]
+    ("state", "told"),
+    [("On", "on"), ("Paused", "on"), ("Off", "off"), ("PoweringOn", Busy), (None, Busy), ("Asleep", BadAnswer)],
 )
 def test_a_power_state_is_never_guessed(service: RedfishService, state: str | None, told: Any) -> None:
     service.resources[SYSTEM]["PowerState"] = state
