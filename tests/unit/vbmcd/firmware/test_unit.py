@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from vbmcd.firmware.options import Fault, FaultKind, FirmwareOptions
 from vbmcd.firmware.record import RECORD, Kept
 from vbmcd.firmware.software import ApplyTime
 from vbmcd.firmware.unit import Unit, renew
-from vbmcd.machine.base import Power
+from vbmcd.machine.base import Busy, Power
 
 QUICK = FirmwareOptions(activation_seconds=0.02, reboot_seconds=0.1, host_version="b1")
 
@@ -69,6 +70,25 @@ async def test_a_reset_is_remembered_though_it_cannot_be_stored() -> None:
     update(one, "2.0.0", ApplyTime.IMMEDIATE)
     await until(lambda: one.resets)
     assert running(one) == "2.0.0" and one.bmc.part(Unit).look().last_reset is not None
+    one.bmc.stop()
+
+
+async def test_of_two_changes_at_once_that_exclude_each_other_one_is_busy_and_the_other_is_stored() -> None:
+    one = board()
+    update(one, "2.0.0", ApplyTime.ON_RESET)
+    one.pass_activation()
+    unit = one.bmc.part(Unit)
+    (spare,) = [image for image in unit.look().images if image.manifest.version == "2.0.0"]
+    (first,) = [image for image in unit.look().images if image.manifest.version == "1.0.0"]
+    await unit.change(lambda software: software.prefer(first))
+    deleted, switched = await asyncio.gather(
+        unit.change(lambda software: software.delete(spare)),
+        unit.change(lambda software: software.switch(spare)),
+        return_exceptions=True,
+    )
+    assert deleted is None and isinstance(switched, Busy)
+    await until(lambda: b'"2.0.0"' not in one.records[RECORD])
+    assert one.resets == 0
     one.bmc.stop()
 
 

@@ -16,7 +16,7 @@ from vbmcd.commands.bmc import Bmc
 from vbmcd.config import Instance
 from vbmcd.firmware.image import Purpose
 from vbmcd.firmware.record import RECORD, Kept
-from vbmcd.firmware.software import Software
+from vbmcd.firmware.software import Refused, Software
 from vbmcd.machine.base import Busy
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,14 @@ class Unit:
         await self._bmc.remember(RECORD, rehearsal.record().to_bytes())
         if self._bmc.has(Unit) is not self:
             raise Busy("the BMC has reset meanwhile")
-        # Other things may have happened meanwhile, and with them it is stored once more.
-        edit(self._software)
-        self._follow()
+        try:
+            edit(self._software)
+        except Refused as refused:  # for another change, of the same moment
+            raise Busy(str(refused)) from None
+        finally:
+            # Other things may have happened meanwhile, and with them it is stored once more.
+            self._software.changed = True
+            self._follow()
 
     def renew(self) -> None:
         """The instance has other options: they count from now on, and what is under way goes on."""
