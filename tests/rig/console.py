@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from rig.packets import ConsolePackets, payload_of
+from rig.waiting import eventually
 
 STATUS = (0x00, 0x01)
 """Get Chassis Status, which needs the machine."""
@@ -100,10 +101,13 @@ class Console:
         raise NoAnswer(f"no answer to {netfn:02X}h/{command:02X}h within {timeout:g} s")
 
     def insist(self, netfn: int, command: int, data: bytes = b"") -> bytes:
-        """The same, and again for as long as the BMC is busy, as clients do it."""
-        while (answer := self.request(netfn, command, data)) == b"\xc0":
-            time.sleep(0.05)
-        return answer
+        """The same, and again while the BMC is busy, as clients do it."""
+
+        def served() -> bytes:
+            answer = self.request(netfn, command, data)
+            return b"" if answer == b"\xc0" else answer
+
+        return eventually(served, what=f"the BMC has time for {netfn:02X}h/{command:02X}h")
 
     def is_on(self) -> bool:
         """Whether the machine has power, as Get Chassis Status says (28.2)."""
