@@ -12,7 +12,7 @@ from typing import Any, Dict
 
 from vbmcd.commands.bmc import Bmc
 from vbmcd.firmware.image import Purpose
-from vbmcd.firmware.software import Image, Refusal, Refused
+from vbmcd.firmware.software import Image, Refusal
 from vbmcd.firmware.unit import Unit
 from vbmcd.redfish.exchange import Request, Response, done
 from vbmcd.redfish.messages import failure
@@ -114,6 +114,6 @@ def _image(bmc: Bmc, path: str, value: Any) -> Image:
     if image is None or image.manifest.purpose is not Purpose.BMC:
         raise failure(400, "PropertyValueNotInList", wanted, "ActiveSoftwareImage", related=f"#/{path}")
     if not image.stays:
-        reason = str(Refused(Refusal.NOT_READY))
+        reason = Refusal.NOT_READY.value
         raise failure(400, "PropertyValueError", "ActiveSoftwareImage", related=f"#/{path}", resolution=reason)
     return image
